@@ -1,0 +1,87 @@
+"""The tables, as the queries see them. `migrations/` builds them and holds the CHECK constraints that mirror the contract.
+
+Every primary key and every index is led by the workspace, so the schema can be partitioned or distributed by it. Moments
+are stored as the contract writes them (UTC, milliseconds, `Z`): that text sorts as time does. The open parts of a session
+(`field_values`, `attachments`, `notes`, `invoice`) are stored as the JSON text that came in.
+"""
+
+from sqlalchemy import Column, ForeignKeyConstraint, Index, Integer, MetaData, PrimaryKeyConstraint, Table, Text
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(referred_table_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+workspaces = Table(
+    "workspaces",
+    metadata,
+    Column("id", Text, nullable=False),
+    PrimaryKeyConstraint("id"),
+)
+
+
+def _named(table: str) -> Table:
+    """A table of things that sessions refer to by id and answers show by name.
+
+    `updated_at` is the `updatedAt` of the document that gave the name: the newest gives it.
+    """
+    return Table(
+        table,
+        metadata,
+        Column("workspace_id", Text, nullable=False),
+        Column("id", Text, nullable=False),
+        Column("name", Text, nullable=False),
+        Column("updated_at", Text, nullable=False),
+        PrimaryKeyConstraint("workspace_id", "id"),
+        ForeignKeyConstraint(["workspace_id"], ["workspaces.id"], ondelete="CASCADE"),
+    )
+
+
+clients = _named("clients")
+staff = _named("staff")
+services = _named("services")
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("workspace_id", Text, nullable=False),
+    Column("id", Text, nullable=False),
+    Column("client_id", Text, nullable=False),
+    Column("staff_id", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("date", Text, nullable=False),
+    Column("start_time", Text, nullable=False),
+    Column("end_time", Text, nullable=False),
+    Column("duration_minutes", Integer, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("field_values", Text, nullable=False),
+    Column("attachments", Text, nullable=False),
+    Column("notes", Text, nullable=False),
+    Column("invoice", Text, nullable=True),
+    Column("created_at", Text, nullable=False),
+    Column("updated_at", Text, nullable=False),
+    PrimaryKeyConstraint("workspace_id", "id"),
+    ForeignKeyConstraint(["workspace_id"], ["workspaces.id"], ondelete="CASCADE"),
+    ForeignKeyConstraint(["workspace_id", "client_id"], ["clients.workspace_id", "clients.id"]),
+    ForeignKeyConstraint(["workspace_id", "staff_id"], ["staff.workspace_id", "staff.id"]),
+    Index(None, "workspace_id", "date", "start_time", "id"),
+    Index(None, "workspace_id", "client_id", "date", "start_time", "id"),
+    Index(None, "workspace_id", "staff_id", "date", "start_time", "id"),
+    Index(None, "workspace_id", "status", "date", "start_time", "id"),
+)
+
+session_services = Table(
+    "session_services",
+    metadata,
+    Column("workspace_id", Text, nullable=False),
+    Column("session_id", Text, nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("service_id", Text, nullable=False),
+    PrimaryKeyConstraint("workspace_id", "session_id", "position"),
+    ForeignKeyConstraint(["workspace_id", "session_id"], ["sessions.workspace_id", "sessions.id"], ondelete="CASCADE"),
+    ForeignKeyConstraint(["workspace_id", "service_id"], ["services.workspace_id", "services.id"]),
+    Index(None, "workspace_id", "service_id", "session_id"),
+)

@@ -1,0 +1,140 @@
+"""The steps that carry a request through the contract, in the shape of Connexion's middlewares.
+
+A step is built once for each operation when the server starts: it gets the compiled operation, its handler and the next
+step, and returns an ASGI application. What it works out then is not worked out again while requests are served.
+"""
+
+import inspect
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
+from hashlib import blake2b
+from typing import Any, TypeAlias
+
+from connexion.middleware.abstract import RoutedAPI, RoutedMiddleware
+from connexion.middleware.routing import RoutingMiddleware
+from connexion.operations import AbstractOperation
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from openapi.contract import Contract, Operation
+from openapi.errors import ContractError
+from openapi.json import JSONValue, encode
+
+Handler: TypeAlias = Callable[..., Awaitable[JSONValue]]
+"""The business step of an operation: from its resources and arguments to the body of a 200."""
+
+Step: TypeAlias = Callable[[Operation, Handler, ASGIApp], ASGIApp]
+"""Builds one step of one operation in front of the next."""
+
+ARGUMENTS = "sessions.arguments"
+"""Where the ASGI scope holds the handler's arguments once they are read."""
+
+Header: TypeAlias = tuple[bytes, bytes]
+
+
+class _StepAPI(RoutedAPI[ASGIApp]):
+    def __init__(self, *args: Any, contract: Contract, step: Step, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._contract = contract
+        self._step = step
+        self.add_paths()
+
+    def make_operation(self, operation: AbstractOperation) -> ASGIApp:
+        compiled = self._contract.operations[operation.operation_id]
+        return self._step(compiled, operation.function, self.next_app)
+
+
+class StepMiddleware(RoutedMiddleware[_StepAPI]):
+    """One step of the pipeline for every operation of the contract; other paths pass by."""
+
+    api_cls = _StepAPI
+
+    def __init__(self, app: ASGIApp, *, step: Step) -> None:
+        super().__init__(app)
+        self._step = step
+
+    def add_api(self, specification: Any, **kwargs: Any) -> _StepAPI:
+        api: _StepAPI = super().add_api(specification, step=self._step, **kwargs)
+        return api
+
+
+def step(build: Step) -> Callable[[ASGIApp], StepMiddleware]:
+    """Put a step into Connexion's list of middlewares."""
+    return partial(StepMiddleware, step=build)
+
+
+class ExactRoutingMiddleware(RoutingMiddleware):
+    """Connexion's routing without Starlette's redirect of `/path/` to `/path`.
+
+    The redirect names the host that the client claims to have asked for, and hides a mistake from its author.
+    """
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"].endswith("/") and scope["path"] != "/":
+            raise HTTPException(404)
+        await super().__call__(scope, receive, send)
+
+
+def read_parameters(operation: Operation, _handler: Handler, next_app: ASGIApp) -> ASGIApp:
+    """Turn the path and the query into arguments, or refuse with `InvalidParameters`."""
+    read = operation.parameters.read
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        scope[ARGUMENTS] = read(scope["path_params"], scope["query_string"])
+        await next_app(scope, receive, send)
+
+    return app
+
+
+def answer(*resources: object) -> Step:
+    """Call the handler with these resources, check what it returns against the contract, and send it."""
+
+    def build(operation: Operation, handler: Handler, _next_app: ASGIApp) -> ASGIApp:
+        _require_arguments(operation, handler, resources)
+        check = operation.responses[200]
+
+        async def app(scope: Scope, _receive: Receive, send: Send) -> None:
+            value = await handler(*resources, **scope[ARGUMENTS])
+            check(value)
+            body = encode(value)
+            etag = b'W/"%s"' % blake2b(body, digest_size=16).hexdigest().encode()
+            headers = [
+                (b"etag", etag),
+                (b"cache-control", b"private, no-cache"),
+                (b"vary", b"Authorization, Accept-Encoding"),
+            ]
+            if _is_current(etag, scope["headers"]):
+                await respond(scope, send, 304, headers)
+            else:
+                await respond(scope, send, 200, [(b"content-type", b"application/json"), *headers], body)
+
+        return app
+
+    return build
+
+
+def _require_arguments(operation: Operation, handler: Handler, resources: tuple[object, ...]) -> None:
+    """Make sure that a handler takes what the contract gives it, no more and no less."""
+    parameters = list(inspect.signature(handler).parameters.values())[len(resources) :]
+    taken = {parameter.name: parameter.default is parameter.empty for parameter in parameters}
+    if taken != operation.parameters.arguments:
+        raise ContractError(
+            [f"the handler of {operation.operation_id} takes {taken}; the contract gives {operation.parameters.arguments}"]
+        )
+
+
+def _is_current(etag: bytes, headers: Iterable[Header]) -> bool:
+    """Whether the client holds this answer already: If-None-Match with weak comparison (RFC 9110, section 13.1.2)."""
+    for name, value in headers:
+        if name == b"if-none-match":
+            held = {tag.strip().removeprefix(b"W/") for tag in value.split(b",")}
+            if b"*" in held or etag.removeprefix(b"W/") in held:
+                return True
+    return False
+
+
+async def respond(scope: Scope, send: Send, status: int, headers: Iterable[Header], body: bytes | None = None) -> None:
+    """Send a whole answer. A HEAD request gets the headers of the GET and no body (RFC 9110, section 9.3.2)."""
+    length = [] if body is None else [(b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": [*headers, *length]})
+    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body or b""})

@@ -1,0 +1,113 @@
+"""The outermost layer: every error becomes a problem document (RFC 9457).
+
+The class of an error decides its status, once, in `problem_of`. The rest of the program raises and does not know about HTTP.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from db.errors import DatabaseUnavailable, WorkspaceNotFound
+from handlers.keys import KeysUnavailable
+from handlers.pipeline import respond
+from handlers.security import AccessRefused, TokenRefused
+from openapi.errors import ContractViolation, InvalidParameters, ParameterError
+from openapi.json import encode
+
+logger = logging.getLogger("sessions")
+
+RETRY_AFTER = 5
+"""Seconds after which a client may try again when something that we depend on is down."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What the client is told about an error."""
+
+    status: int
+    detail: str
+    headers: Mapping[str, str] | None = None
+    errors: Sequence[ParameterError] = ()
+
+    def body(self) -> bytes:
+        document: dict[str, Any] = {
+            # The status says it all, so the type is the one for "no more than the status" (RFC 9457, section 4.2.1).
+            "type": "about:blank",
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "detail": self.detail,
+        }
+        if self.errors:
+            document["errors"] = self.errors
+        return encode(document)
+
+
+def problem_of(error: Exception) -> Problem:
+    """The problem that an error is shown as. Nothing of the error's own text goes out unless it was written for clients."""
+    match error:
+        case InvalidParameters(errors):
+            count = "One parameter is" if len(errors) == 1 else f"{len(errors)} parameters are"
+            return Problem(400, f"{count} not valid; see errors.", errors=errors)
+        case TokenRefused():
+            return Problem(401, error.detail, {"www-authenticate": error.challenge})
+        case AccessRefused():
+            return Problem(403, error.detail, {"www-authenticate": error.challenge})
+        case WorkspaceNotFound():
+            return Problem(404, "There is no workspace with this id.")
+        case HTTPException(status_code=404):
+            return Problem(404, "There is nothing at this path; the API's documentation is at /docs.")
+        case HTTPException(status_code=405):
+            allowed = ", ".join(sorted((error.headers or {}).get("Allow", "GET, HEAD").split(", ")))
+            return Problem(405, f"This path answers {allowed.replace(', ', ' and ')} only.", {"allow": allowed})
+        case DatabaseUnavailable():
+            detail = "The database cannot be reached at the moment. Try again in a few seconds."
+            return Problem(503, detail, {"retry-after": str(RETRY_AFTER)})
+        case KeysUnavailable():
+            detail = "The keys that tokens are signed with cannot be reached at the moment. Try again in a few seconds."
+            return Problem(503, detail, {"retry-after": str(RETRY_AFTER)})
+        case _:
+            return Problem(500, "The server could not produce a valid answer. The failure has been logged.")
+
+
+def _log(error: Exception, problem: Problem, scope: Scope) -> None:
+    if isinstance(error, ContractViolation):
+        # The violation says where; a traceback would add nothing, and rows must not reach the log.
+        logger.error("%s %s: %s", scope["method"], scope["path"], error)
+    elif problem.status == 503:
+        logger.error("%s %s: %s: %s", scope["method"], scope["path"], type(error).__name__, error)
+    elif problem.status >= 500:
+        logger.error("%s %s failed", scope["method"], scope["path"], exc_info=error)
+
+
+class ProblemEdge:
+    """Turns what the application raises into an answer. Once an answer has begun, an error can only cut it off."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        begun = False
+
+        async def watched_send(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched_send)
+        except Exception as error:
+            problem = problem_of(error)
+            _log(error, problem, scope)
+            if begun:
+                raise
+            headers = [(b"content-type", b"application/problem+json"), (b"cache-control", b"no-store")]
+            headers += [(name.encode(), value.encode("ascii")) for name, value in (problem.headers or {}).items()]
+            await respond(scope, send, problem.status, headers, problem.body())

@@ -1,0 +1,226 @@
+"""Who may ask: from the Authorization header to claims, and from claims to a verdict.
+
+The order is fixed: no valid token is 401, a valid token without the permission or for another workspace is 403, and neither
+looks at the database, so a foreign workspace is refused alike whether or not it exists.
+"""
+
+import math
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import jwt
+from jwt.exceptions import (
+    DecodeError,
+    ExpiredSignatureError,
+    ImmatureSignatureError,
+    InvalidAudienceError,
+    InvalidIssuerError,
+    InvalidSignatureError,
+    MissingRequiredClaimError,
+    PyJWTError,
+)
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from handlers.keys import KeySource
+from handlers.pipeline import Handler, Header, Step
+from openapi.contract import Operation
+from openapi.errors import ContractError
+
+REALM = "sessions"
+EVERY_WORKSPACE = "*"
+
+
+class TokenRefused(Exception):
+    """There is no valid token (401). `error` is a code of RFC 6750, section 3.1; None when no credentials were sent."""
+
+    def __init__(self, detail: str, error: str | None = "invalid_token") -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.challenge = _challenge(error=error, error_description=detail if error else None)
+
+
+class AccessRefused(Exception):
+    """The token is valid and does not permit this (403)."""
+
+    def __init__(self, detail: str, scopes: Iterable[str]) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.challenge = _challenge(error="insufficient_scope", error_description=detail, scope=" ".join(sorted(scopes)))
+
+
+def _challenge(**attributes: str | None) -> str:
+    """A challenge of RFC 6750, section 3. The texts are ours: ASCII, without quotes or backslashes."""
+    pairs = [f'{name}="{value}"' for name, value in {"realm": REALM, **attributes}.items() if value is not None]
+    return "Bearer " + ", ".join(pairs)
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a valid token says: who holds it, what they may do, and in which workspaces."""
+
+    subject: str | None
+    scopes: frozenset[str]
+    workspaces: frozenset[str]
+
+    def cover(self, workspace_id: str) -> bool:
+        return workspace_id in self.workspaces or EVERY_WORKSPACE in self.workspaces
+
+
+Verify: TypeAlias = Callable[[str], Awaitable[Claims]]
+"""From a token to its claims; raises `TokenRefused`, or `KeysUnavailable` when no verdict is possible."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRules:
+    """What a token must be like, apart from its key."""
+
+    issuer: str | None = None
+    audience: str | None = None
+    leeway: int = 0
+    """Seconds by which the clocks of issuer and server may differ."""
+    scope_claims: tuple[str, ...] = ("scope", "scp", "permissions")
+    workspace_claims: tuple[str, ...] = ("workspaceId", "workspaces")
+
+
+def token_verifier(keys: KeySource, rules: TokenRules) -> Verify:
+    """A function that verifies tokens by these keys and rules (RFC 7519, section 7.2, and RFC 8725)."""
+    options: Any = {"require": ["exp"], "enforce_minimum_key_length": True}
+
+    async def verify(token: str) -> Claims:
+        header = _header(token)
+        candidates = await keys.candidates(header)
+        if not candidates:
+            raise TokenRefused("The token is signed with a key or an algorithm that this server does not accept.")
+        refusal: PyJWTError | None = None
+        for key in candidates:
+            try:
+                payload = jwt.decode(
+                    token,
+                    key.material,
+                    algorithms=[header["alg"]],
+                    options=options,
+                    audience=rules.audience,
+                    issuer=rules.issuer,
+                    leeway=rules.leeway,
+                )
+            except InvalidSignatureError as error:
+                refusal = error
+            except PyJWTError as error:
+                raise TokenRefused(_in_words(error, rules)) from error
+            else:
+                return _claims(payload, rules)
+        raise TokenRefused("The signature of the token is not valid.") from refusal
+
+    return verify
+
+
+def _header(token: str) -> Mapping[str, Any]:
+    try:
+        header = jwt.get_unverified_header(token)
+    except PyJWTError as error:
+        raise TokenRefused("The token is malformed.") from error
+    # RFC 9068, section 4, and RFC 8725, section 3.11: a token made for another purpose is not an access token.
+    kind = header.get("typ", "JWT")
+    if not isinstance(kind, str) or kind.lower().removeprefix("application/") not in ("jwt", "at+jwt"):
+        raise TokenRefused("The token is of a type (typ) that is not meant for access.")
+    return header
+
+
+def _in_words(error: PyJWTError, rules: TokenRules) -> str:
+    match error:
+        case ExpiredSignatureError():
+            return "The token has expired."
+        case ImmatureSignatureError():
+            return "The token is not valid yet."
+        case InvalidAudienceError() if rules.audience is None:
+            return "The token is meant for an audience (aud), and this server is configured with none."
+        case InvalidAudienceError():
+            return "The token is meant for another audience (aud)."
+        case InvalidIssuerError():
+            return "The token comes from another issuer (iss)."
+        case MissingRequiredClaimError():
+            return f"The token lacks the claim {error.claim}."
+        case DecodeError():
+            return "The token is malformed."
+        case _:
+            return "The token is not valid."
+
+
+def _claims(payload: Mapping[str, Any], rules: TokenRules) -> Claims:
+    for name in ("exp", "nbf", "iat"):
+        moment = payload.get(name, 0)
+        # PyJWT reads texts and booleans as numbers here (RFC 7519, section 2: NumericDate is a JSON number).
+        if isinstance(moment, bool) or not isinstance(moment, (int, float)) or not math.isfinite(moment):
+            raise TokenRefused(f"The claim {name} of the token is not a number.")
+    subject = payload.get("sub")
+    if subject is not None and (not isinstance(subject, str) or not subject or "\0" in subject):
+        raise TokenRefused("The claim sub of the token is not a name.")
+    return Claims(
+        subject,
+        _texts(payload, rules.scope_claims, split=True),
+        _texts(payload, rules.workspace_claims, split=False),
+    )
+
+
+def _texts(payload: Mapping[str, Any], names: Sequence[str], *, split: bool) -> frozenset[str]:
+    """The union of claims that hold a text (space-separated where `split` says so) or an array of texts."""
+    united: set[str] = set()
+    for name in names:
+        match payload.get(name):
+            case None:
+                pass
+            case str() as text:
+                united.update(text.split(" ") if split else [text])
+            case list() as texts if all(isinstance(text, str) for text in texts):
+                united.update(texts)
+            case _:
+                raise TokenRefused(f"The claim {name} of the token is neither a text nor an array of texts.")
+    return frozenset(united - {""})
+
+
+def authorize(verify: Verify) -> Step:
+    """Let a request pass when its token has the permissions that the contract names and covers the workspace."""
+
+    def build(operation: Operation, _handler: Handler, next_app: ASGIApp) -> ASGIApp:
+        required = operation.required_scopes
+        if required is None:
+            return next_app
+        if not operation.parameters.arguments.get("workspace_id"):
+            raise ContractError([f"{operation.operation_id} asks for permissions but has no parameter workspaceId"])
+        named = " ".join(sorted(required))
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            claims = await verify(bearer_token(scope["headers"]))
+            if not required <= claims.scopes:
+                raise AccessRefused(f"The token does not carry the permission {named}.", required)
+            if not claims.cover(scope["path_params"]["workspaceId"]):
+                raise AccessRefused("The token does not cover this workspace.", required)
+            await next_app(scope, receive, send)
+
+        return app
+
+    return build
+
+
+def bearer_token(headers: Iterable[Header]) -> str:
+    """The one bearer token of a request (RFC 6750, section 2.1).
+
+    Raises:
+        TokenRefused: when there is none, or more than one: the first of two must not decide.
+    """
+    sent = [value for name, value in headers if name == b"authorization"]
+    if not sent:
+        raise TokenRefused("Send a token: Authorization: Bearer <token>.", error=None)
+    if len(sent) > 1:
+        raise TokenRefused("There is more than one Authorization header; send one.", error="invalid_request")
+    kind, _, token = sent[0].strip(b" \t").partition(b" ")
+    if kind.lower() != b"bearer":
+        raise TokenRefused("Send a token: Authorization: Bearer <token>.", error=None)
+    parts = token.split()
+    if len(parts) != 1 or b"," in token:
+        raise TokenRefused("Send one token after Bearer: Authorization: Bearer <token>.", error="invalid_request")
+    try:
+        return parts[0].decode("ascii")
+    except UnicodeDecodeError:
+        raise TokenRefused("The token is malformed.") from None

@@ -1,0 +1,73 @@
+"""How a schema of the contract becomes a native validator.
+
+OpenAPI 3.0 schemas are JSON Schema drafts with two differences that matter here: `nullable`, and references into
+`#/components/schemas`. `to_json_schema` removes both, `compile_schema` hands the result to `jsonschema_rs` (Rust), and
+what comes back checks a decoded value without looking at the contract again.
+"""
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+import jsonschema_rs
+
+JSONSchema: TypeAlias = dict[str, Any]
+
+_REFERENCE = "#/components/schemas/"
+
+
+def to_json_schema(schema: Mapping[str, Any]) -> JSONSchema:
+    """Translate an OpenAPI 3.0 Schema Object to JSON Schema draft 4 (OpenAPI 3.0.3, "Schema Object").
+
+    References keep pointing into `components/schemas`; `nullable: true` adds the type `null`.
+    """
+    if "$ref" in schema:
+        return {"$ref": schema["$ref"]}
+    translated: JSONSchema = {}
+    for keyword, value in schema.items():
+        match keyword:
+            case "properties":
+                translated[keyword] = {name: to_json_schema(property_) for name, property_ in value.items()}
+            case "items" | "not":
+                translated[keyword] = to_json_schema(value)
+            case "additionalProperties" if isinstance(value, Mapping):
+                translated[keyword] = to_json_schema(value)
+            case "allOf" | "anyOf" | "oneOf":
+                translated[keyword] = [to_json_schema(branch) for branch in value]
+            case "nullable" | "example" | "description" | "title" | "default" | "deprecated" | "discriminator":
+                pass
+            case _:
+                translated[keyword] = value
+    if schema.get("nullable") and "type" in schema:
+        translated["type"] = [schema["type"], "null"]
+        if "enum" in schema:
+            translated["enum"] = [*schema["enum"], None]
+    return translated
+
+
+def compile_schema(schema: Mapping[str, Any], components: Mapping[str, Any]) -> jsonschema_rs.Draft4Validator:
+    """Compile one schema, with the named schemas that it may refer to, to a native validator.
+
+    Formats are assertions, so a `date-time` that is no date-time is an error.
+    """
+    named = {name: to_json_schema(component) for name, component in components.items()}
+    return jsonschema_rs.Draft4Validator(
+        to_json_schema(schema) | {"components": {"schemas": named}}
+        if "$ref" not in schema
+        else {"allOf": [to_json_schema(schema)], "components": {"schemas": named}},
+        validate_formats=True,
+    )
+
+
+def resolve(schema: Mapping[str, Any], components: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Follow a reference into `components/schemas`; a schema without one is returned as it is."""
+    while "$ref" in schema:
+        schema = components[schema["$ref"].removeprefix(_REFERENCE)]
+    return schema
+
+
+def words(schema: Mapping[str, Any]) -> str:
+    """Say what a schema asks for, to stand after "must be": its enum, or its description without the full stop."""
+    if "enum" in schema:
+        return "one of " + ", ".join(map(str, schema["enum"]))
+    description = str(schema["description"]).strip().removesuffix(".")
+    return description[0].lower() + description[1:]

@@ -1,0 +1,1 @@
+"""The program: settings, the application, its pages and its command line."""

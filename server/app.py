@@ -1,0 +1,62 @@
+"""The application: everything that is joined is joined here."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
+
+from connexion import AsyncApp
+from connexion.middleware.lifespan import LifespanMiddleware
+from connexion.options import SwaggerUIOptions
+from connexion.resolver import Resolver
+
+from db.engine import Database
+from db.schema import require_newest
+from handlers import sessions
+from handlers.pipeline import ExactRoutingMiddleware, answer, read_parameters, step
+from handlers.problems import ProblemEdge
+from handlers.security import authorize, token_verifier
+from openapi.contract import load
+from server.pages import add_pages
+from server.settings import Settings, read_settings
+
+
+def create_app(settings: Settings) -> AsyncApp:
+    """The server as an ASGI application.
+
+    Raises:
+        ContractError: when the contract is not in order.
+        ValueError: when the database URL is not usable.
+    """
+    contract = load()
+    database = Database(settings.database_url, read_only=True)
+
+    @asynccontextmanager
+    async def lifespan(_app: Any) -> AsyncIterator[None]:
+        try:
+            await require_newest(database)
+            yield
+        finally:
+            await database.close()
+
+    app = AsyncApp(
+        "server",
+        lifespan=lifespan,
+        middlewares=[
+            ProblemEdge,  # every error → application/problem+json
+            ExactRoutingMiddleware,  # path → operationId (Connexion)
+            step(authorize(token_verifier(settings.keys, settings.tokens))),  # 401, 403
+            step(read_parameters),  # 400
+            LifespanMiddleware,
+            step(answer(database)),  # handler → body checked against the contract → bytes
+        ],
+        swagger_ui_options=SwaggerUIOptions(serve_spec=False, swagger_ui=False),  # see server.pages
+    )
+    app.add_api(dict(contract.document), contract=contract, resolver=Resolver(partial(getattr, sessions)))
+    add_pages(app, contract, database)
+    return app
+
+
+def create_app_from_environment() -> AsyncApp:
+    """What `sessions-api serve` hands to uvicorn, and any other ASGI server can: the settings are read here."""
+    return create_app(read_settings())

@@ -1,0 +1,166 @@
+"""From a query string to arguments, or to a refusal that names everything."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from openapi.contract import load
+from openapi.errors import InvalidParameters, ParameterError
+from openapi.timestamps import Span, parse
+
+PARAMETERS = load().operations["list_sessions"].parameters
+PATH = {"workspaceId": "w1"}
+ID = "must be an opaque identifier of 1 to 64 letters, digits, hyphens and underscores"
+DATE = "must be an ISO 8601 date or date-time such as 2024-01-20T09:30:00Z"
+
+
+def read(query: str | bytes) -> dict[str, Any]:
+    raw = query if isinstance(query, bytes) else query.encode()
+    return {name: value for name, value in PARAMETERS.read(PATH, raw).items() if name != "workspace_id"}
+
+
+def refused(query: str | bytes, path: dict[str, str] = PATH) -> list[ParameterError]:
+    with pytest.raises(InvalidParameters) as refusal:
+        PARAMETERS.read(path, query if isinstance(query, bytes) else query.encode())
+    return list(refusal.value.errors)
+
+
+def message(query: str | bytes) -> str:
+    (error,) = refused(query)
+    return error["message"]
+
+
+@pytest.mark.parametrize(
+    ("query", "arguments"),
+    [
+        ("", {}),
+        ("&", {}),
+        ("clientId=c1", {"client_id": "c1"}),
+        ("clientId=%63%31", {"client_id": "c1"}),
+        ("client%49d=c1", {"client_id": "c1"}),
+        ("status=in-progress", {"status": "in-progress"}),
+        ("serviceIds=a", {"service_ids": ("a",)}),
+        ("serviceIds=a,b", {"service_ids": ("a", "b")}),
+        ("serviceIds=a%2Cb", {"service_ids": ("a", "b")}),
+        ("serviceIds=a%2cb,c", {"service_ids": ("a", "b", "c")}),
+        ("serviceIds=a&serviceIds=b", {"service_ids": ("a", "b")}),
+        ("serviceIds=a&status=scheduled&serviceIds=b,c", {"service_ids": ("a", "b", "c"), "status": "scheduled"}),
+        ("dateFrom=2024-01-20", {"date_from": parse("2024-01-20")}),
+        ("dateTo=2024-01-20T10:00:00%2B03:00", {"date_to": parse("2024-01-20T07:00:00Z")}),
+        ("dateTo=2024-01-20T10:00:00+03:00", {"date_to": parse("2024-01-20T07:00:00Z")}),
+        ("dateTo=2024-01-20T10%3A00%3A00", {"date_to": parse("2024-01-20T10:00:00Z")}),
+        ("dateFrom=2025-01-01&dateTo=2024-01-01", {"date_from": parse("2025-01-01"), "date_to": parse("2024-01-01")}),
+    ],
+)
+def test_what_the_contract_allows_becomes_arguments(query: str, arguments: dict[str, Any]) -> None:
+    assert read(query) == arguments
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("clientId=", ID),
+        ("clientId", ID),
+        ("clientId=a b", ID),
+        ("clientId=a+b", ID),
+        ("clientId=a%00", ID),
+        ("clientId=a%0A", ID),
+        ("clientId=" + "a" * 65, ID),
+        ("clientId=%D8%B3", ID),
+        ("clientId=%zz", ID),
+        ("clientId=null%20", ID),
+        ("clientId=%ff", "must be UTF-8 when its percent-encoding is undone"),
+        (b"clientId=\xff", "must be UTF-8 when its percent-encoding is undone"),
+        ("clientId=%ED%A0%80", "must be UTF-8 when its percent-encoding is undone"),
+        ("clientId=a&clientId=b", "must be given once; it was given 2 times"),
+        ("clientId=a&clientId=a&client%49d=a", "must be given once; it was given 3 times"),
+        ("status=Scheduled", "must be one of scheduled, in-progress, completed, cancelled"),
+        ("status=scheduled,completed", "must be one of scheduled, in-progress, completed, cancelled"),
+        ("serviceIds=", "must not be empty; leave it out to ask for all, or separate values with commas"),
+        ("serviceIds", "must not be empty; leave it out to ask for all, or separate values with commas"),
+        ("serviceIds=,", f"holds value 1, which {ID}"),
+        ("serviceIds=a,,b", f"holds value 2, which {ID}"),
+        ("serviceIds=a,", f"holds value 2, which {ID}"),
+        ("serviceIds=a&serviceIds=", f"holds value 2, which {ID}"),
+        ("serviceIds=a, b", f"holds value 2, which {ID}"),
+        ("serviceIds=a;b", f"holds value 1, which {ID}"),
+        ("serviceIds=[a]", f"holds value 1, which {ID}"),
+        ("serviceIds=" + ",".join(["a"] * 101), "must hold at most 100 values; it holds 101"),
+        ("dateFrom=", DATE),
+        ("dateFrom=yesterday", DATE),
+        ("dateTo=2024-02-30", DATE),
+        ("dateTo=2024-01-20&dateTo=2024-01-21", "must be given once; it was given 2 times"),
+    ],
+)
+def test_what_the_contract_forbids_is_refused_in_words(query: str | bytes, expected: str) -> None:
+    assert message(query) == expected
+
+
+@pytest.mark.parametrize(
+    ("query", "hint"),
+    [
+        ("clientID=a", "; did you mean clientId?"),
+        ("client_id=a", "; did you mean clientId?"),
+        ("clientid", "; did you mean clientId?"),
+        ("serviceId=a", "; did you mean serviceIds?"),
+        ("serviceIds[]=a", "; write serviceIds=a,b for several values"),
+        ("serviceIds%5B0%5D=a", "; write serviceIds=a,b for several values"),
+        ("ServiceIDs[]=a", "; did you mean serviceIds?"),
+        ("date_from=x", "; did you mean dateFrom?"),
+        ("Status=scheduled", "; did you mean status?"),
+        ("workspaceId=w1", ""),
+        ("page=2", ""),
+        ("=a", ""),
+        ("%00=a", ""),
+        ("%ff=a", ""),
+    ],
+)
+def test_an_unknown_name_is_refused_with_the_nearest_one(query: str, hint: str) -> None:
+    assert message(query) == "is not a parameter of this request" + hint
+
+
+def test_a_very_long_unknown_name_is_shortened() -> None:
+    (error,) = refused("a" * 5000)
+    assert error["name"] == "a" * 99 + "…"
+
+
+def test_every_bad_parameter_is_named_at_once() -> None:
+    errors = refused("clientID=a&status=Done&dateFrom=x&dateTo=1&serviceIds=", {"workspaceId": "no id"})
+    assert {(error["in"], error["name"]) for error in errors} == {
+        ("path", "workspaceId"),
+        ("query", "clientID"),
+        ("query", "status"),
+        ("query", "dateFrom"),
+        ("query", "dateTo"),
+        ("query", "serviceIds"),
+    }
+
+
+def test_a_flood_of_unknown_names_is_answered_with_no_more_than_the_contract_allows() -> None:
+    assert len(refused("&".join(f"x{number}" for number in range(5000)))) == 100
+
+
+@given(st.lists(st.text("abcXYZ019_-", min_size=1, max_size=64), min_size=1, max_size=100), st.data())
+def test_commas_encoded_commas_and_repeated_keys_mean_the_same(ids: list[str], data: st.DataObject) -> None:
+    query = "serviceIds=" + ids[0]
+    for each in ids[1:]:
+        query += data.draw(st.sampled_from([",", "%2C", "%2c", "&serviceIds="])) + each
+    assert read(query) == {"service_ids": tuple(ids)}
+
+
+@given(st.binary(max_size=200))
+def test_no_query_string_is_a_surprise(query: bytes) -> None:
+    try:
+        arguments = read(query)
+    except InvalidParameters as refusal:
+        assert refusal.errors
+        assert all(len(error["name"]) <= 128 and len(error["message"]) <= 1024 for error in refusal.errors)
+    else:
+        assert set(arguments) <= {"client_id", "service_ids", "date_from", "date_to", "status"}
+
+
+@given(st.datetimes())
+def test_any_date_time_that_python_writes_is_understood(moment: Any) -> None:
+    assert isinstance(read(f"dateFrom={moment.isoformat(timespec='microseconds')}")["date_from"], Span)
