@@ -3,10 +3,16 @@
 The first workspace begins with the session that the contract documents, field for field.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from io import BytesIO
 from typing import Any
 
+from db.documents import DocumentReader
+from db.engine import Database
+from db.importing import ImportResult, import_documents
+from db.schema import migrate
 from openapi import timestamps
+from openapi.json import encode
 
 FIRST_WORKSPACE = "507f191e810c19729de860ea"
 SECOND_WORKSPACE = "507f191e810c19729de860eb"
@@ -51,6 +57,16 @@ def documents() -> Iterator[dict[str, Any]]:
     yield DOCUMENTED_SESSION
     yield from (_document(FIRST_WORKSPACE, number) for number in range(1, 240))
     yield from (_document(SECOND_WORKSPACE, number) for number in range(240, 360))
+
+
+async def prepare(database: Database, schemas: Mapping[str, Any]) -> ImportResult:
+    """Bring a database up to date and import the demo data, by the way that any data comes in.
+
+    `schemas` are the named schemas of the contract.
+    """
+    await migrate(database)
+    lines = BytesIO(b"\n".join(map(encode, documents())))
+    return await import_documents(database, DocumentReader(schemas).read(lines, "demo data"))
 
 
 def _document(workspace_id: str, number: int) -> dict[str, Any]:

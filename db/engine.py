@@ -50,6 +50,7 @@ class Database:
         """
         self.url = async_url(url)
         self._file = Path(str(make_url(self.url).database))
+        self._identity: tuple[int, int] | None = None
         self._read_only = read_only
         self._engine = create_async_engine(
             self.url,
@@ -67,15 +68,18 @@ class Database:
         if not self._read_only:
             # sqlite3 would open a transaction of its own at the first INSERT, after the reads it should protect.
             connection.isolation_level = None
-        cursor = connection.cursor()
         if self._read_only:
-            cursor.execute("PRAGMA query_only = ON")
+            settings = ["query_only = ON"]
         else:
             # With a write-ahead log, readers go on while an import writes.
-            cursor.execute("PRAGMA journal_mode = WAL")
-            cursor.execute("PRAGMA synchronous = NORMAL")
-        cursor.execute("PRAGMA foreign_keys = ON")
-        cursor.close()
+            settings = ["journal_mode = WAL", "synchronous = NORMAL"]
+        try:
+            for setting in [*settings, "foreign_keys = ON"]:
+                connection.execute(f"PRAGMA {setting}")
+        except Exception:
+            # The pool does not know the connection yet, so nobody else would end its thread.
+            connection.close()
+            raise
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[AsyncConnection]:
@@ -85,11 +89,26 @@ class Database:
             DatabaseUnavailable: when the database cannot be reached, or stops answering meanwhile.
         """
         with _unavailable_when_out_of_reach():
-            # SQLite would create a missing file, and answer from an empty database.
-            if self._read_only and not self._file.exists():
-                raise DatabaseUnavailable(f"there is no database file {self._file}")
+            await self._require_file()
             async with self._engine.connect() as connection:
                 yield connection
+
+    async def _require_file(self) -> None:
+        """Make sure that what is open is the file of that name: SQLite would make a missing one, and go on reading one
+        that has been moved away or replaced."""
+        try:
+            found = self._file.stat()
+        except FileNotFoundError:
+            raise DatabaseUnavailable(f"there is no database file {self._file}") from None
+        identity = (found.st_dev, found.st_ino)
+        if self._identity not in (None, identity):
+            await self._engine.dispose()
+        self._identity = identity
+
+    def _require_folder(self) -> None:
+        # SQLite's own words for it would not say which folder.
+        if not self._file.parent.is_dir():
+            raise DatabaseUnavailable(f"there is no folder {self._file.parent} for the database file {self._file.name}")
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
@@ -99,6 +118,7 @@ class Database:
             DatabaseUnavailable: when the database cannot be reached, or stops answering meanwhile.
         """
         with _unavailable_when_out_of_reach():
+            self._require_folder()
             async with self._engine.begin() as connection:
                 yield connection
 

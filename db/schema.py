@@ -1,5 +1,6 @@
 """The version of the tables: bring a database up to date, and say whether it is."""
 
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -19,6 +20,7 @@ def _config(connection: Connection | None = None) -> Config:
     return config
 
 
+@cache
 def newest_version() -> str:
     """The version that this program needs."""
     head = ScriptDirectory.from_config(_config()).get_current_head()

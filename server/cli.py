@@ -7,27 +7,33 @@ import secrets
 import sys
 import time
 import warnings
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
+from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, BinaryIO, NamedTuple, NoReturn, TypeVar
 
 # Connexion 3.3 imports Starlette's test client, which warns whoever starts the server.
 warnings.filterwarnings("ignore", message="Using `httpx` with `starlette.testclient` is deprecated")
 
-import jwt  # noqa: E402 - the warning has to be silenced first
-import typer  # noqa: E402
-from rich.console import Console  # noqa: E402
-from rich.table import Table  # noqa: E402
+import jwt
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import Progress
+from rich.table import Table
 
-from db import demo as demo_data  # noqa: E402
-from db import schema, workspaces  # noqa: E402
-from db.engine import Database  # noqa: E402
-from db.errors import DatabaseNotReady, DatabaseUnavailable, WorkspaceNotFound  # noqa: E402
-from openapi import contract  # noqa: E402
-from openapi.errors import ContractError  # noqa: E402
-from openapi.schemas import compile_schema, words  # noqa: E402
-from server import serving  # noqa: E402
-from server.settings import (  # noqa: E402
+from db import demo as demo_data
+from db import schema, workspaces
+from db.documents import BadDocument, DocumentReader
+from db.engine import Database
+from db.errors import DatabaseNotReady, DatabaseUnavailable, WorkspaceNotFound
+from db.importing import ImportFailed, ImportRefused, ImportResult, import_documents
+from openapi import contract
+from openapi.errors import ContractError
+from openapi.schemas import compile_schema, words
+from server import serving
+from server.settings import (
     PREFIX,
     VARIABLES,
     SettingsError,
@@ -79,6 +85,7 @@ def serve(
     host: Host = "127.0.0.1",
     port: Port = 8080,
     workers: Annotated[int, typer.Option(min=1, help="Processes to serve with.")] = 1,
+    *,
     access_log: Annotated[bool, typer.Option(help="Write a line for each request.")] = True,
 ) -> None:
     """Serve the API from the configured database."""
@@ -99,14 +106,11 @@ def demo(
     The database is a file of its own, whatever the settings say, and the secret is made for this run alone.
     """
     url = f"sqlite:///{database}"
-    asyncio.run(_with_writer(url, _prepare_demo))
+    schemas = contract.load().schemas
+    asyncio.run(_with_writer(url, lambda database: demo_data.prepare(database, schemas)))
     secret = secrets.token_urlsafe(48)
     token = _mint(secret.encode(), ["sessions.view"], [demo_data.FIRST_WORKSPACE, demo_data.SECOND_WORKSPACE], 86400)
     serving.serve_demo(host, port, url, secret, lambda address: _introduce(address, token))
-
-
-async def _prepare_demo(database: Database) -> None:
-    raise NotImplementedError
 
 
 def _introduce(address: str, token: str) -> None:
@@ -130,7 +134,7 @@ def migrate() -> None:
 def _seconds(text: str) -> int:
     written = re.fullmatch(r"([0-9]{1,9})([smhd]?)", text)
     if written is None or int(written[1]) == 0:
-        raise typer.BadParameter("a number of seconds, or a number with s, m, h or d: 90, 15m, 8h, 7d")
+        raise typer.BadParameter("must be like 90 (seconds), 15m, 8h or 7d", param_hint="--expires-in")
     return int(written[1]) * _UNITS[written[2] or "s"]
 
 
@@ -138,13 +142,14 @@ def _seconds(text: str) -> int:
 def token(
     workspace: Annotated[list[str], typer.Option(help="Workspace that the token covers; repeatable; * covers all.")],
     scope: Annotated[list[str] | None, typer.Option(help="Permission; repeatable (default: sessions.view).")] = None,
-    expires_in: Annotated[int, typer.Option(parser=_seconds, metavar="TIME", help="Lifetime: 90, 15m, 8h, 7d.")] = 3600,
+    expires_in: Annotated[str, typer.Option(metavar="TIME", help="Lifetime: 90 (seconds), 15m, 8h or 7d.")] = "1h",
     subject: Annotated[str, typer.Option(help="Whom the token is for (sub).")] = "sessions-api",
 ) -> None:
     """Print a token, signed with the configured secret (HS256)."""
+    lifetime = _seconds(expires_in)
     secret, rules = secret_from()
     extra = {"iss": rules.issuer, "aud": rules.audience}
-    typer.echo(_mint(secret, scope or ["sessions.view"], workspace, expires_in, sub=subject, **extra))
+    typer.echo(_mint(secret, scope or ["sessions.view"], workspace, lifetime, sub=subject, **extra))
 
 
 def _mint(secret: bytes, scopes: list[str], covered: list[str], lifetime: int, **claims: str | None) -> str:
@@ -189,6 +194,93 @@ def _settings_problems() -> list[str]:
     else:
         typer.echo("database: in order")
     return problems
+
+
+@cli.command("import")
+def import_files(
+    files: Annotated[list[Path] | None, typer.Argument(help="Files to read; - or none is standard input.")] = None,
+    *,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Make each workspace in the input exactly the input: remove what it lacks.")
+    ] = False,
+    reject: Annotated[
+        Path | None, typer.Option(help="Set bad documents aside in this new file, and import the rest.")
+    ] = None,
+) -> None:
+    """Import session documents: NDJSON, a JSON array, an answer of this API, or MongoDB's extended JSON.
+
+    All of them are imported or none: a bad document is reported and changes nothing, unless --reject is given.
+    """
+    url = database_url_from()
+    reader = DocumentReader(contract.load().schemas)
+    with ExitStack() as opened:
+        sources = [_open_source(file, opened) for file in files or [Path("-")]]
+        aside = _Aside(reject, opened) if reject else None
+        bar = opened.enter_context(Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()))
+        documents = chain.from_iterable(reader.read(source.watched_by(bar), source.name) for source in sources)
+
+        async def run(database: Database) -> ImportResult:
+            await schema.require_newest(database)
+            return await import_documents(database, documents, replace=replace, rejected=aside.add if aside else None)
+
+        try:
+            result = asyncio.run(_with_writer(url, run))
+        except ImportRefused as refused:
+            more = [f"and {refused.count - len(refused.problems):,} more"] if refused.count > len(refused.problems) else []
+            _fail(*map(str, refused.problems), *more, "nothing was imported")
+        except ImportFailed as failed:
+            _fail(str(failed), "nothing was imported")
+        if aside:
+            aside.keep()
+    typer.echo(result)
+
+
+class _Source(NamedTuple):
+    """Something to import from; the size is None when it cannot be told."""
+
+    name: str
+    stream: BinaryIO
+    size: int | None
+
+    def watched_by(self, bar: Progress) -> BinaryIO:
+        """The stream, with its reading shown on a bar."""
+        if self.size:
+            return bar.wrap_file(self.stream, self.size, description=escape(self.name))
+        bar.add_task(escape(self.name), total=None)
+        return self.stream
+
+
+def _open_source(file: Path, opened: ExitStack) -> _Source:
+    if str(file) == "-":
+        return _Source("standard input", sys.stdin.buffer, None)
+    try:
+        stream = opened.enter_context(file.open("rb"))
+    except OSError as error:
+        _fail(f"{file} cannot be read: {error.strerror}")
+    return _Source(str(file), stream, file.stat().st_size if file.is_file() else None)
+
+
+class _Aside:
+    """The file for documents that were rejected. It is there afterwards if the import succeeded and rejected some."""
+
+    def __init__(self, file: Path, opened: ExitStack) -> None:
+        try:
+            self._stream = opened.enter_context(file.open("xb", buffering=0))
+        except FileExistsError:
+            _fail(f"{file} is there already; name a new file for rejected documents")
+        except OSError as error:
+            _fail(f"{file} cannot be written: {error.strerror}")
+        self._keep = False
+        self._empty = True
+        opened.callback(lambda: None if self._keep and not self._empty else file.unlink(missing_ok=True))
+
+    def add(self, document: BadDocument) -> None:
+        typer.echo(f"rejected: {document}", err=True)
+        self._stream.write((document.text or b"") + b"\n")
+        self._empty = False
+
+    def keep(self) -> None:
+        self._keep = True
 
 
 @workspaces_cli.command("list")
@@ -254,19 +346,16 @@ def remove_workspace(
     typer.echo(f"Removed the workspace {workspace_id} and its {held:,} sessions.")
 
 
-async def _with_reader(url: str, work: Any) -> Any:
+async def _with_reader(url: str, work: Callable[[Database], Awaitable[T]]) -> T:
     return await _with_database(Database(url, read_only=True), work)
 
 
-async def _with_writer(url: str, work: Any) -> Any:
+async def _with_writer(url: str, work: Callable[[Database], Awaitable[T]]) -> T:
     return await _with_database(Database(url, read_only=False), work)
 
 
-async def _with_database(database: Database, work: Any) -> Any:
+async def _with_database(database: Database, work: Callable[[Database], Awaitable[T]]) -> T:
     try:
         return await work(database)
     finally:
         await database.close()
-
-
-_ = Coroutine

@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import uvicorn
@@ -25,6 +26,7 @@ def _options(*, access_log: bool, log_level: str) -> dict[str, Any]:
             "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "stream": "ext://sys.stderr"}},
             "root": {"handlers": ["stderr"], "level": log_level.upper()},
+            "loggers": {"alembic": {"level": "WARNING"}},  # it tells at each readiness probe what it looks at
         },
     }
 
@@ -61,6 +63,7 @@ def serve_demo(host: str, port: int, database_url: str, secret: str, announce: C
     app = create_app(Settings(StaticKeys((secret_key(secret),)), database_url))
     config = uvicorn.Config(app, host=host, port=port, **_options(access_log=True, log_level="info"))
     server = _AnnouncingServer(config, announce)
-    server.run()
+    with suppress(KeyboardInterrupt):  # how a demo ends
+        server.run()
     if not server.started:
         raise SystemExit(1)

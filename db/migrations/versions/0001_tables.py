@@ -24,8 +24,10 @@ def is_name(column: str) -> str:
 
 def is_timestamp(column: str) -> str:
     # The modifier makes SQLite compute the date anew, so the 30th of February becomes another day and is refused.
-    # A plain strftime would accept 'now', hence the digits.
-    return f"{column} GLOB '[0-9]*' AND {column} = strftime('%Y-%m-%dT%H:%M:%fZ', {column}, '+0 seconds')"
+    return (
+        f"length({column}) = 24 AND {column} >= '0001' AND substr({column}, 18, 2) < '60'"
+        f" AND {column} = strftime('%Y-%m-%dT%H:%M:%fZ', {column}, '+0 seconds')"
+    )
 
 
 def is_time_of_day(column: str) -> str:

@@ -1,0 +1,184 @@
+"""The tables: how they are made, and what they refuse to hold."""
+
+import asyncio
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, text
+
+from db.engine import Database
+from db.errors import DatabaseNotReady, DatabaseUnavailable
+from db.schema import migrate, newest_version, require_newest
+from db.tables import metadata
+
+MIGRATIONS = Path(__file__).parents[2] / "db" / "migrations" / "versions"
+
+
+@pytest.fixture
+def connection(database_url: str) -> Iterator[sqlite3.Connection]:
+    """A database as another program would write to it, with one session of workspace w."""
+    connection = sqlite3.connect(database_url.removeprefix("sqlite:///"), isolation_level=None)
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("INSERT INTO workspaces VALUES ('w')")
+    for table in ("clients", "staff", "services"):
+        connection.execute(f"INSERT INTO {table} VALUES ('w', 'a', 'A name', '2024-01-15T10:00:00.000Z')")
+    connection.execute(
+        "INSERT INTO sessions VALUES ('w', 's', 'a', 'a', 'A name', '2024-01-20T00:00:00.000Z', '10:00', '11:30', 90,"
+        " 'scheduled', '[]', '[]', '[]', NULL, '2024-01-15T10:00:00.000Z', '2024-01-15T10:00:00.000Z')"
+    )
+    connection.execute("INSERT INTO session_services VALUES ('w', 's', 0, 'a')")
+    yield connection
+    connection.close()
+
+
+def test_the_migrations_build_exactly_the_tables_that_the_queries_know(database_url: str) -> None:
+    def differences(connection: Connection) -> list[Any]:
+        return list(compare_metadata(MigrationContext.configure(connection), metadata))
+
+    async def compare() -> list[Any]:
+        database = Database(database_url, read_only=True)
+        async with database.connect() as connection:
+            found = await connection.run_sync(differences)
+        await database.close()
+        return found
+
+    assert asyncio.run(compare()) == []
+
+
+def test_every_primary_key_and_every_index_is_led_by_the_workspace() -> None:
+    for table in metadata.tables.values():
+        leader = "id" if table.name == "workspaces" else "workspace_id"
+        keys = [table.primary_key.columns.keys(), *(index.columns.keys() for index in table.indexes)]
+        assert [key[0] for key in keys] == [leader] * len(keys)
+
+
+def test_the_versions_follow_each_other_without_a_branch() -> None:
+    numbers = sorted(file.name.split("_")[0] for file in MIGRATIONS.glob("[0-9]*.py"))
+    assert newest_version() == numbers[-1]
+    assert numbers == [f"{number:04}" for number in range(1, len(numbers) + 1)]
+
+
+def test_a_migration_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/half.sqlite3"
+    with sqlite3.connect(tmp_path / "half.sqlite3") as connection:
+        connection.execute("CREATE TABLE session_services (x)")  # in the way of the last step
+    connection.close()
+
+    async def run() -> list[str]:
+        database = Database(url, read_only=False)
+        with pytest.raises(DatabaseUnavailable, match="already exists"):
+            await migrate(database)
+        async with database.transaction() as connection:
+            tables = await connection.execute(text("SELECT name FROM sqlite_master WHERE type = 'table'"))
+            names = [str(name) for (name,) in tables]
+        await database.close()
+        return names
+
+    assert asyncio.run(run()) == ["session_services"]
+
+
+def test_tables_of_another_version_are_told_with_what_to_do(database_url: str) -> None:
+    async def require(version: str) -> None:
+        database = Database(database_url, read_only=False)
+        async with database.transaction() as connection:
+            await connection.execute(text("UPDATE alembic_version SET version_num = :version"), {"version": version})
+        try:
+            await require_newest(database)
+        finally:
+            await database.close()
+
+    with pytest.raises(DatabaseNotReady, match="version 9999 and this program needs"):
+        asyncio.run(require("9999"))
+
+
+GOOD_ROWS = [
+    "UPDATE sessions SET date = '0001-01-01T00:00:00.000Z'",
+    "UPDATE sessions SET date = '9999-12-31T23:59:59.999Z'",
+    "UPDATE sessions SET date = '2024-02-29T12:34:56.789Z'",
+    "UPDATE sessions SET start_time = '00:00', end_time = '23:59'",
+    "UPDATE sessions SET duration_minutes = 0",
+    "UPDATE sessions SET duration_minutes = 525600",
+    "UPDATE sessions SET name = ''",
+    "UPDATE sessions SET name = 'استشارة ☀️' || char(8207)",
+    "UPDATE clients SET name = printf('%.1000c', 'x')",
+    "UPDATE sessions SET notes = '[{}, {\"a\": [1, null]}]'",
+    "UPDATE sessions SET invoice = '{\"total\": 123456789012345678901234567890}'",
+    "UPDATE sessions SET invoice = NULL",
+]
+
+
+@pytest.mark.parametrize("statement", GOOD_ROWS)
+def test_what_the_contract_allows_can_be_stored(connection: sqlite3.Connection, statement: str) -> None:
+    assert connection.execute(statement).rowcount == 1
+
+
+BAD_ROWS = [
+    *(
+        f"UPDATE {table} SET id = '{id_}' WHERE id = '{old}'"
+        for table, old in (("workspaces", "w"), ("clients", "a"), ("sessions", "s"))
+        for id_ in ("", "no id", "a" * 65, "é", "a/b", "a\n")
+    ),
+    *(
+        f"UPDATE sessions SET {column} = '{moment}'"
+        for column in ("date", "created_at", "updated_at")
+        for moment in (
+            "",
+            "now",
+            "2024-01-20",
+            "2024-01-20T00:00:00Z",
+            "2024-01-20T00:00:00.0000Z",
+            "2024-01-20T00:00:00.000+00:00",
+            "2024-01-20 00:00:00.000Z",
+            "2024-02-30T00:00:00.000Z",
+            "2023-02-29T00:00:00.000Z",
+            "2024-01-20T24:00:00.000Z",
+            "2024-01-20T23:59:60.000Z",
+            "10000-01-01T00:00:00.000Z",
+            "0000-01-01T00:00:00.000Z",
+            "2460325.5",
+        )
+    ),
+    "UPDATE services SET updated_at = 'yesterday'",
+    *(f"UPDATE sessions SET start_time = '{time}'" for time in ("", "9:00", "24:00", "10:60", "10:00:00", "1a:00", "29:00")),
+    "UPDATE sessions SET end_time = '25:00'",
+    "UPDATE sessions SET duration_minutes = -1",
+    "UPDATE sessions SET duration_minutes = 525601",
+    "UPDATE sessions SET duration_minutes = 1.5",
+    "UPDATE sessions SET duration_minutes = 'long'",
+    "UPDATE sessions SET status = 'Scheduled'",
+    "UPDATE sessions SET status = ''",
+    "UPDATE sessions SET name = 'a' || char(0)",
+    "UPDATE sessions SET name = NULL",
+    "UPDATE sessions SET name = x'00ff'",
+    "UPDATE staff SET name = printf('%.1001c', 'x')",
+    *(
+        f"UPDATE sessions SET {column} = '{json}'"
+        for column in ("field_values", "attachments", "notes")
+        for json in ("", "null", "{}", "not json", '["text"]', "[{}, null]", "[[]]", "[1]", "[{}")
+    ),
+    "UPDATE sessions SET notes = NULL",
+    *(f"UPDATE sessions SET invoice = '{json}'" for json in ("", "null", "[]", '"text"', "1", "{")),
+    "INSERT INTO session_services VALUES ('w', 's', 1, 'unknown')",
+    "INSERT INTO session_services VALUES ('w', 's', -1, 'a')",
+    "INSERT INTO session_services VALUES ('w', 's', 1000, 'a')",
+    "INSERT INTO session_services VALUES ('w', 's', 0, 'a')",
+    "INSERT INTO session_services VALUES ('w', 'unknown', 0, 'a')",
+    "UPDATE sessions SET client_id = 'unknown'",
+    "UPDATE sessions SET staff_id = 'unknown'",
+    "UPDATE sessions SET workspace_id = 'unknown'",
+    "DELETE FROM clients",
+    "DELETE FROM services",
+]
+
+
+@pytest.mark.parametrize("statement", BAD_ROWS)
+def test_what_would_break_an_answer_cannot_be_stored(connection: sqlite3.Connection, statement: str) -> None:
+    with pytest.raises(
+        (sqlite3.IntegrityError, sqlite3.OperationalError), match=r"constraint|malformed|no object|cannot store"
+    ):
+        connection.execute(statement)

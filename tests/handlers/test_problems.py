@@ -1,0 +1,238 @@
+"""When something fails: a clear problem, the right status, nothing leaked, and recovery without a restart."""
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from starlette.exceptions import HTTPException
+from starlette.types import Message, Receive, Scope, Send
+
+from db.demo import DOCUMENTED_SESSION
+from db.errors import DatabaseUnavailable, WorkspaceNotFound
+from handlers.keys import KeysUnavailable
+from handlers.problems import ProblemEdge, problem_of
+from handlers.security import AccessRefused, TokenRefused
+from openapi.contract import load
+from openapi.errors import ContractViolation, InvalidParameters
+from tests.conftest import WORKSPACE, ClientOf, Mint, Store
+
+PATH = f"/v1/workspace/{WORKSPACE}/sessions"
+OPERATION = load().operations["list_sessions"]
+
+
+def file_of(url: str) -> Path:
+    return Path(url.removeprefix("sqlite:///"))
+
+
+@pytest.fixture
+def get(client_of: ClientOf, database_url: str, store: Store, mint: Mint) -> Callable[[], httpx.Response]:
+    """Ask for the list of a workspace that holds the documented session."""
+    store(database_url, [DOCUMENTED_SESSION])
+    client = client_of(database_url)
+    headers = {"Authorization": f"Bearer {mint()}"}
+    return lambda: client.get(PATH, headers=headers)
+
+
+def plant(url: str, *statements: str) -> None:
+    """Write what the tables refuse, as a damaged or hand-edited database might hold it."""
+    with sqlite3.connect(file_of(url)) as connection:
+        connection.execute("PRAGMA ignore_check_constraints = ON")
+        triggers = connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall()
+        for (name,) in triggers:
+            connection.execute(f"DROP TRIGGER {name}")
+        for statement in statements:
+            connection.execute(statement)
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    ("statement", "place"),
+    [
+        ("UPDATE sessions SET status = 'SECRET'", "enum at sessions/0/status"),
+        ("UPDATE sessions SET date = 'SECRET'", "sessions/0/date"),
+        ("UPDATE sessions SET date = '2024-02-30T00:00:00.000Z'", "format at sessions/0/date"),
+        ("UPDATE sessions SET created_at = '2024-01-15T10:00:00Z'", "sessions/0/createdAt"),
+        ("UPDATE sessions SET updated_at = ''", "sessions/0/updatedAt"),
+        ("UPDATE sessions SET start_time = '24:00'", "pattern at sessions/0/startTime"),
+        ("UPDATE sessions SET end_time = '9:00'", "sessions/0/endTime"),
+        ("UPDATE sessions SET duration_minutes = -1", "minimum at sessions/0/durationMinutes"),
+        ("UPDATE sessions SET duration_minutes = 525601", "maximum at sessions/0/durationMinutes"),
+        ("UPDATE sessions SET id = 'SECRET id'", "pattern at sessions/0/id"),
+        ("UPDATE sessions SET name = 'SECRET' || char(0)", "pattern at sessions/0/name"),
+        ("UPDATE clients SET name = printf('%.1001c', 'x')", "maxLength at sessions/0/clientName"),
+        ("UPDATE staff SET name = 'SECRET' || char(0)", "pattern at sessions/0/staffName"),
+        ("UPDATE services SET name = char(0)", "pattern at sessions/0/serviceNames/0"),
+        ("""UPDATE sessions SET notes = '["SECRET"]'""", "type at sessions/0/notes/0"),
+        ("""UPDATE sessions SET attachments = '[{}, null]'""", "type at sessions/0/attachments/1"),
+        ("""UPDATE sessions SET field_values = '[[]]'""", "type at sessions/0/fieldValues/0"),
+    ],
+)
+def test_a_row_that_breaks_the_contract_is_never_answered(
+    get: Callable[[], httpx.Response], database_url: str, caplog: pytest.LogCaptureFixture, statement: str, place: str
+) -> None:
+    plant(database_url, statement)
+    response = get()
+    assert response.status_code == 500
+    OPERATION.responses[500](response.json())
+    assert response.json()["detail"] == "The server could not produce a valid answer. The failure has been logged."
+    assert place in caplog.text
+    assert "SECRET" not in caplog.text + response.text
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE sessions SET notes = 'not json'",
+        "UPDATE sessions SET invoice = '[1]'",
+        "UPDATE sessions SET invoice = '1e400'",
+    ],
+)
+def test_open_parts_that_cannot_be_read_are_a_500_and_not_an_answer(
+    get: Callable[[], httpx.Response], database_url: str, statement: str
+) -> None:
+    plant(database_url, statement)
+    response = get()
+    assert response.status_code == 500
+    assert response.headers["content-type"] == "application/problem+json"
+
+
+def put_away(file: Path) -> None:
+    file.rename(file.with_suffix(".away"))
+
+
+def put_back(file: Path) -> None:
+    file.with_suffix(".away").replace(file)
+
+
+def put_something_else_there(file: Path) -> None:
+    put_away(file)
+    file.write_bytes(b"no database " * 1000)
+
+
+@pytest.mark.parametrize(
+    ("break_", "mend"),
+    [
+        (put_away, put_back),
+        (put_something_else_there, put_back),
+        (
+            lambda file: plant(f"sqlite:///{file}", "ALTER TABLE sessions RENAME TO gone"),
+            lambda file: plant(f"sqlite:///{file}", "ALTER TABLE gone RENAME TO sessions"),
+        ),
+    ],
+    ids=["file missing", "file damaged", "table missing"],
+)
+def test_a_database_that_gives_no_answer_is_a_503_and_service_resumes_when_it_is_back(
+    get: Callable[[], httpx.Response],
+    client_of: ClientOf,
+    database_url: str,
+    break_: Callable[[Path], object],
+    mend: Callable[[Path], object],
+    tmp_path: Path,
+) -> None:
+    assert get().status_code == 200
+    break_(file_of(database_url))
+    response = get()
+    assert response.status_code == 503
+    OPERATION.responses[503](response.json())
+    assert int(response.headers["retry-after"]) > 0
+    assert str(tmp_path) not in response.text
+    assert client_of(database_url).get("/healthz").status_code == 200
+    mend(file_of(database_url))
+    assert get().json() == {"sessions": [DOCUMENTED_SESSION]}
+
+
+def test_a_database_file_that_is_replaced_while_serving_is_read_from_then_on(
+    get: Callable[[], httpx.Response], database_url: str, demo_url: str
+) -> None:
+    assert len(get().json()["sessions"]) == 1
+    with sqlite3.connect(file_of(demo_url)) as demo:
+        demo.execute("VACUUM INTO ?", [f"{file_of(database_url)}.new"])
+    demo.close()
+    Path(f"{file_of(database_url)}.new").replace(file_of(database_url))
+    assert len(get().json()["sessions"]) == 240
+
+
+def test_reading_goes_on_while_another_process_writes(get: Callable[[], httpx.Response], database_url: str) -> None:
+    writer = sqlite3.connect(file_of(database_url), isolation_level=None)
+    writer.execute("BEGIN EXCLUSIVE")
+    writer.execute("UPDATE sessions SET status = 'cancelled'")
+    assert get().json() == {"sessions": [DOCUMENTED_SESSION]}
+    writer.execute("COMMIT")
+    writer.close()
+    assert get().json()["sessions"][0]["status"] == "cancelled"
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (InvalidParameters([{"in": "query", "name": "x", "message": "is wrong"}]), 400),
+        (TokenRefused("No."), 401),
+        (AccessRefused("No.", ["sessions.view"]), 403),
+        (WorkspaceNotFound("w"), 404),
+        (HTTPException(404), 404),
+        (HTTPException(405, headers={"Allow": "HEAD, GET"}), 405),
+        (ContractViolation("SECRET"), 500),
+        (RuntimeError("SECRET"), 500),
+        (HTTPException(418, "SECRET"), 500),
+        (RecursionError(), 500),
+        (DatabaseUnavailable("SECRET"), 503),
+        (KeysUnavailable("SECRET"), 503),
+    ],
+)
+def test_the_class_of_an_error_decides_its_status_and_its_body_keeps_the_contract(error: Exception, status: int) -> None:
+    problem = problem_of(error)
+    assert problem.status == status
+    body = httpx.Response(200, content=problem.body()).json()
+    OPERATION.responses[status](body)
+    assert "SECRET" not in problem.body().decode()
+
+
+def call(app: Callable[[Scope, Receive, Send], Any], scope: dict[str, Any]) -> list[Message]:
+    """Run an ASGI application and return what it sent, or raise what it raised."""
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    asyncio.run(app(scope, receive, send))
+    return sent
+
+
+HTTP: dict[str, Any] = {"type": "http", "method": "GET", "path": "/x", "headers": []}
+
+
+def test_an_unexpected_error_is_logged_with_its_traceback_and_shown_without(caplog: pytest.LogCaptureFixture) -> None:
+    async def app(_scope: Scope, _receive: Receive, _send: Send) -> None:
+        raise RuntimeError("the real reason")
+
+    start, body = call(ProblemEdge(app), HTTP)
+    assert start["status"] == 500
+    assert b"the real reason" not in body["body"]
+    assert "Traceback" in caplog.text
+    assert "the real reason" in caplog.text
+
+
+def test_an_answer_that_has_begun_is_cut_off_and_never_followed_by_another(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.CRITICAL)
+
+    async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        raise RuntimeError("too late")
+
+    with pytest.raises(RuntimeError, match="too late"):
+        call(ProblemEdge(app), HTTP)
+
+
+def test_what_is_not_http_passes_the_edge_untouched() -> None:
+    async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "lifespan.startup.complete"})
+
+    assert call(ProblemEdge(app), {"type": "lifespan"}) == [{"type": "lifespan.startup.complete"}]

@@ -1,0 +1,998 @@
+"""From an Authorization header to claims, or to a refusal; and from claims to a verdict."""
+
+import asyncio
+import hashlib
+import hmac
+import json
+import re
+import time
+from base64 import b64encode, urlsafe_b64encode
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette.types import Receive, Scope, Send
+
+from handlers.keys import ASYMMETRIC, SYMMETRIC, Key, StaticKeys, secret_key
+from handlers.security import (
+    LONGEST_SUBJECT,
+    LONGEST_TOKEN,
+    AccessRefused,
+    Claims,
+    TokenRefused,
+    TokenRules,
+    authorize,
+    bearer_token,
+    token_verifier,
+)
+from openapi.contract import Operation, load
+from openapi.errors import ContractError
+from tests.conftest import WORKSPACE, ClientOf, Mint, Store
+
+SECRET = "an0ther-secret-of-the-tests-that-is-long-enough"
+SECRET_KEYS = StaticKeys((secret_key(SECRET),))
+NOW = int(time.time())
+VALID: dict[str, Any] = {"sub": "u1", "exp": NOW + 3600, "scope": "sessions.view", "workspaces": ["w1"]}
+RULES = TokenRules()
+STRICT_RULES = TokenRules(issuer="https://issuer.example", audience="sessions-api")
+
+MALFORMED = "The token is malformed."
+BAD_SIGNATURE = "The signature of the token is not valid."
+BAD_KEY = "The token is signed with a key or an algorithm that this server does not accept."
+BAD_TYPE = "The token is of a type (typ) that is not meant for access."
+EXPIRED = "The token has expired."
+TOO_EARLY = "The token is not valid yet."
+OTHER_ISSUER = "The token comes from another issuer (iss)."
+OTHER_AUDIENCE = "The token is meant for another audience (aud)."
+NO_AUDIENCE = "The token is meant for an audience (aud), and this server is configured with none."
+
+
+def b64(data: bytes) -> str:
+    return urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def document(value: Any) -> bytes:
+    """A JSON document; bytes are one already, as they are."""
+    return value if isinstance(value, bytes) else json.dumps(value).encode()
+
+
+def signed(header: Any, payload: Any, key: bytes = SECRET.encode()) -> str:
+    """A token with any header and payload, under a correct HMAC: what remains to be judged is what it says."""
+    signing_input = f"{b64(document(header))}.{b64(document(payload))}"
+    return f"{signing_input}.{hs256(signing_input, key)}"
+
+
+def hs256(signing_input: str, key: bytes = SECRET.encode()) -> str:
+    return b64(hmac.digest(key, signing_input.encode(), hashlib.sha256))
+
+
+HS256 = {"alg": "HS256", "typ": "JWT"}
+TOKEN = signed(HS256, VALID)
+HEADER, PAYLOAD, SIGNATURE = TOKEN.split(".")
+
+
+def without(*names: str) -> dict[str, Any]:
+    return {name: value for name, value in VALID.items() if name not in names}
+
+
+def verify(token: str, rules: TokenRules = RULES, keys: StaticKeys = SECRET_KEYS) -> Claims:
+    return asyncio.run(_verified(token, rules, keys))
+
+
+async def _verified(token: str, rules: TokenRules, keys: StaticKeys) -> Claims:
+    return await token_verifier(keys, rules)(token)
+
+
+def refusal(token: str, rules: TokenRules = RULES, keys: StaticKeys = SECRET_KEYS) -> str:
+    """Why a token is refused, which every refusal also says in a challenge of RFC 6750."""
+    with pytest.raises(TokenRefused) as refused:
+        verify(token, rules, keys)
+    detail = refused.value.detail
+    assert re.fullmatch(r"[ !#-\[\]-~]+", detail)  # the characters of error_description
+    assert refused.value.challenge == f'Bearer realm="sessions", error="invalid_token", error_description="{detail}"'
+    return detail
+
+
+# What a payload says -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("payload", "claims"),
+    [
+        (VALID, Claims("u1", frozenset({"sessions.view"}), frozenset({"w1"}))),
+        (without("sub"), Claims(None, frozenset({"sessions.view"}), frozenset({"w1"}))),
+        ({"exp": NOW + 60}, Claims(None, frozenset(), frozenset())),
+        ({**VALID, "exp": NOW + 60.5}, Claims("u1", frozenset({"sessions.view"}), frozenset({"w1"}))),
+        ({**VALID, "exp": 253402300799}, Claims("u1", frozenset({"sessions.view"}), frozenset({"w1"}))),
+        ({**VALID, "nbf": NOW - 1, "iat": NOW - 1.5}, Claims("u1", frozenset({"sessions.view"}), frozenset({"w1"}))),
+        ({**VALID, "nbf": 0, "iat": 0}, Claims("u1", frozenset({"sessions.view"}), frozenset({"w1"}))),
+        ({**VALID, "iss": "anyone"}, Claims("u1", frozenset({"sessions.view"}), frozenset({"w1"}))),
+        ({**VALID, "jti": "1", "azp": 5, "nonce": None}, Claims("u1", frozenset({"sessions.view"}), frozenset({"w1"}))),
+        ({**VALID, "sub": "سارة"}, Claims("سارة", frozenset({"sessions.view"}), frozenset({"w1"}))),
+        ({**VALID, "sub": "s" * LONGEST_SUBJECT}, Claims("s" * LONGEST_SUBJECT, frozenset({"sessions.view"}), frozenset({"w1"}))),
+        ({**VALID, "scope": "a b  sessions.view"}, Claims("u1", frozenset({"a", "b", "sessions.view"}), frozenset({"w1"}))),
+        ({**VALID, "scope": ""}, Claims("u1", frozenset(), frozenset({"w1"}))),
+        ({**VALID, "scope": " "}, Claims("u1", frozenset(), frozenset({"w1"}))),
+        ({**VALID, "scope": None}, Claims("u1", frozenset(), frozenset({"w1"}))),
+        ({**VALID, "scope": ["a", "b c"]}, Claims("u1", frozenset({"a", "b c"}), frozenset({"w1"}))),
+        ({**VALID, "scope": "a\tsessions.view"}, Claims("u1", frozenset({"a\tsessions.view"}), frozenset({"w1"}))),
+        ({**VALID, "scope": "a", "scp": "b c"}, Claims("u1", frozenset({"a", "b", "c"}), frozenset({"w1"}))),
+        (
+            {**VALID, "scope": "a b", "scp": ["c"], "permissions": ["d", "a"]},
+            Claims("u1", frozenset({"a", "b", "c", "d"}), frozenset({"w1"})),
+        ),
+        ({**VALID, "permissions": []}, Claims("u1", frozenset({"sessions.view"}), frozenset({"w1"}))),
+        ({**VALID, "workspaces": []}, Claims("u1", frozenset({"sessions.view"}), frozenset())),
+        ({**VALID, "workspaces": ["", "w2"]}, Claims("u1", frozenset({"sessions.view"}), frozenset({"w2"}))),
+        ({**VALID, "workspaces": "w1 w2"}, Claims("u1", frozenset({"sessions.view"}), frozenset({"w1 w2"}))),
+        ({**VALID, "workspaces": ["*"]}, Claims("u1", frozenset({"sessions.view"}), frozenset({"*"}))),
+        ({**VALID, "workspaceId": "w2"}, Claims("u1", frozenset({"sessions.view"}), frozenset({"w1", "w2"}))),
+        (
+            {**without("workspaces"), "workspaceId": ["w2", "w3"]},
+            Claims("u1", frozenset({"sessions.view"}), frozenset({"w2", "w3"})),
+        ),
+        ({**without("workspaces"), "workspaceId": ""}, Claims("u1", frozenset({"sessions.view"}), frozenset())),
+    ],
+)
+def test_a_valid_token_says_who_holds_it_what_they_may_do_and_where(payload: dict[str, Any], claims: Claims) -> None:
+    assert verify(signed(HS256, payload)) == claims
+
+
+@pytest.mark.parametrize(
+    ("changes", "detail"),
+    [
+        ({"exp": NOW - 1}, EXPIRED),
+        ({"exp": 0}, EXPIRED),
+        ({"exp": -1}, EXPIRED),
+        ({"exp": NOW - 0.5}, EXPIRED),
+        ({"exp": None}, "The token lacks the claim exp."),
+        ({"exp": ""}, MALFORMED),
+        ({"exp": "tomorrow"}, MALFORMED),
+        ({"exp": []}, MALFORMED),
+        ({"exp": {}}, MALFORMED),
+        ({"exp": [NOW + 60]}, MALFORMED),
+        ({"exp": str(NOW + 60)}, "The claim exp of the token is not a time."),
+        ({"exp": f"{NOW + 60}\n"}, "The claim exp of the token is not a time."),
+        ({"exp": "９９９９９９９９９９"}, "The claim exp of the token is not a time."),
+        ({"exp": True}, EXPIRED),
+        ({"exp": 253402300800}, "The claim exp of the token is not a time."),
+        ({"exp": 2**63}, "The claim exp of the token is not a time."),
+        ({"exp": 1e308}, "The claim exp of the token is not a time."),
+        ({"exp": 10**400}, "The claim exp of the token is not a time."),
+        ({"exp": float("inf")}, MALFORMED),
+        ({"exp": float("-inf")}, MALFORMED),
+        ({"exp": float("nan")}, MALFORMED),
+        ({"nbf": NOW + 60}, TOO_EARLY),
+        ({"nbf": NOW + 3599, "iat": NOW}, TOO_EARLY),
+        ({"nbf": None}, MALFORMED),
+        ({"nbf": "soon"}, MALFORMED),
+        ({"nbf": "0"}, "The claim nbf of the token is not a time."),
+        ({"nbf": True}, "The claim nbf of the token is not a time."),
+        ({"nbf": False}, "The claim nbf of the token is not a time."),
+        ({"nbf": -1}, "The claim nbf of the token is not a time."),
+        ({"nbf": -1e308}, "The claim nbf of the token is not a time."),
+        ({"nbf": 1e308}, TOO_EARLY),
+        ({"iat": NOW + 60}, TOO_EARLY),
+        ({"iat": "0"}, "The claim iat of the token is not a time."),
+        ({"iat": False}, "The claim iat of the token is not a time."),
+        ({"iat": None}, "The token is not valid."),
+        ({"iat": -0.5}, "The claim iat of the token is not a time."),
+        ({"iat": -(10**400)}, "The claim iat of the token is not a time."),
+        ({"sub": ""}, "The claim sub of the token is not a name."),
+        ({"sub": "u\0"}, "The claim sub of the token is not a name."),
+        ({"sub": "u1\nadmin"}, "The claim sub of the token is not a name."),
+        ({"sub": "\x7f"}, "The claim sub of the token is not a name."),
+        ({"sub": "u\ud800"}, "The claim sub of the token is not a name."),
+        ({"sub": "\udfff"}, "The claim sub of the token is not a name."),
+        ({"sub": "s" * (LONGEST_SUBJECT + 1)}, "The claim sub of the token is not a name."),
+        ({"sub": 5}, "The token is not valid."),
+        ({"sub": None}, "The token is not valid."),
+        ({"sub": ["u1"]}, "The token is not valid."),
+        ({"sub": {"id": "u1"}}, "The token is not valid."),
+        ({"iss": 5}, "The claim iss of the token is not a text."),
+        ({"iss": None}, "The claim iss of the token is not a text."),
+        ({"iss": ["https://issuer.example"]}, "The claim iss of the token is not a text."),
+        ({"jti": 5}, "The token is not valid."),
+        ({"aud": "sessions-api"}, NO_AUDIENCE),
+        ({"aud": ["a", "b"]}, NO_AUDIENCE),
+        ({"aud": ""}, NO_AUDIENCE),
+        ({"aud": []}, NO_AUDIENCE),
+        ({"aud": None}, NO_AUDIENCE),
+        ({"aud": False}, NO_AUDIENCE),
+        ({"aud": 0}, NO_AUDIENCE),
+        ({"scope": 5}, "The claim scope of the token is neither a text nor an array of texts."),
+        ({"scope": True}, "The claim scope of the token is neither a text nor an array of texts."),
+        ({"scope": {"sessions.view": True}}, "The claim scope of the token is neither a text nor an array of texts."),
+        ({"scope": ["sessions.view", 5]}, "The claim scope of the token is neither a text nor an array of texts."),
+        ({"scope": [["sessions.view"]]}, "The claim scope of the token is neither a text nor an array of texts."),
+        ({"scp": 1.5}, "The claim scp of the token is neither a text nor an array of texts."),
+        ({"permissions": [None]}, "The claim permissions of the token is neither a text nor an array of texts."),
+        ({"permissions": {}}, "The claim permissions of the token is neither a text nor an array of texts."),
+        ({"workspaces": 5}, "The claim workspaces of the token is neither a text nor an array of texts."),
+        ({"workspaces": True}, "The claim workspaces of the token is neither a text nor an array of texts."),
+        ({"workspaces": {"w1": "read"}}, "The claim workspaces of the token is neither a text nor an array of texts."),
+        ({"workspaces": ["w1", None]}, "The claim workspaces of the token is neither a text nor an array of texts."),
+        ({"workspaceId": 507}, "The claim workspaceId of the token is neither a text nor an array of texts."),
+    ],
+)
+def test_a_correctly_signed_token_with_a_bad_claim_is_refused(changes: dict[str, Any], detail: str) -> None:
+    assert refusal(signed(HS256, {**VALID, **changes})) == detail
+
+
+def test_a_token_that_never_expires_is_refused() -> None:
+    assert refusal(signed(HS256, without("exp"))) == "The token lacks the claim exp."
+
+
+@pytest.mark.parametrize(
+    ("changes", "detail"),
+    [
+        ({}, None),
+        ({"aud": ["other", "sessions-api"]}, None),
+        ({"iss": "https://issuer.example/"}, OTHER_ISSUER),
+        ({"iss": "https://issuer.exampl"}, OTHER_ISSUER),
+        ({"iss": "HTTPS://issuer.example"}, OTHER_ISSUER),
+        ({"iss": "https://issuer.example.evil"}, OTHER_ISSUER),
+        ({"iss": ""}, OTHER_ISSUER),
+        ({"iss": ["https://issuer.example"]}, OTHER_ISSUER),
+        ({"iss": None}, OTHER_ISSUER),
+        ({"aud": "sessions"}, OTHER_AUDIENCE),
+        ({"aud": "sessions-api2"}, OTHER_AUDIENCE),
+        ({"aud": "other sessions-api"}, OTHER_AUDIENCE),
+        ({"aud": ["other"]}, OTHER_AUDIENCE),
+        ({"aud": ["sessions-api", 5]}, OTHER_AUDIENCE),
+        ({"aud": {"sessions-api": True}}, OTHER_AUDIENCE),
+        ({"aud": []}, "The token lacks the claim aud."),
+        ({"aud": ""}, "The token lacks the claim aud."),
+        ({"aud": None}, "The token lacks the claim aud."),
+    ],
+)
+def test_a_configured_issuer_and_audience_are_required_to_the_letter(changes: dict[str, Any], detail: str | None) -> None:
+    token = signed(HS256, {**VALID, "iss": "https://issuer.example", "aud": "sessions-api", **changes})
+    if detail is None:
+        assert verify(token, STRICT_RULES).subject == "u1"
+    else:
+        assert refusal(token, STRICT_RULES) == detail
+
+
+@pytest.mark.parametrize("missing", ["iss", "aud"])
+def test_a_configured_issuer_and_audience_must_be_there(missing: str) -> None:
+    claims = {**VALID, "iss": "https://issuer.example", "aud": "sessions-api"}
+    del claims[missing]
+    assert refusal(signed(HS256, claims), STRICT_RULES) == f"The token lacks the claim {missing}."
+
+
+@pytest.mark.parametrize(
+    ("changes", "detail"),
+    [
+        ({"exp": NOW - 30}, None),
+        ({"exp": NOW - 120}, EXPIRED),
+        ({"nbf": NOW + 30}, None),
+        ({"nbf": NOW + 240}, TOO_EARLY),
+        ({"iat": NOW + 30}, None),
+        ({"iat": NOW + 240}, TOO_EARLY),
+    ],
+)
+def test_clocks_may_differ_by_the_leeway_and_no_more(changes: dict[str, Any], detail: str | None) -> None:
+    token = signed(HS256, {**VALID, **changes})
+    if detail is None:
+        assert verify(token, TokenRules(leeway=90)).subject == "u1"
+        assert refusal(token) in (EXPIRED, TOO_EARLY)
+    else:
+        assert refusal(token, TokenRules(leeway=90)) == detail
+
+
+def test_claims_can_have_other_names() -> None:
+    rules = TokenRules(scope_claims=("https://example.com/may",), workspace_claims=("tenants",))
+    token = signed(HS256, {**VALID, "https://example.com/may": ["read"], "tenants": ["w7"]})
+    assert verify(token, rules) == Claims("u1", frozenset({"read"}), frozenset({"w7"}))
+
+
+# What a header says --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"alg": "HS256"},
+        {"alg": "HS256", "typ": "JWT"},
+        {"alg": "HS256", "typ": "jwt"},
+        {"alg": "HS256", "typ": "at+jwt"},
+        {"alg": "HS256", "typ": "AT+JWT"},
+        {"alg": "HS256", "typ": "application/at+jwt"},
+        {"alg": "HS256", "kid": ""},
+        {"alg": "HS256", "kid": "k1", "cty": "x", "x5t": "abc", "custom": {"a": [1]}},
+        {"alg": "HS256", "b64": True},
+    ],
+)
+def test_a_header_for_access_passes(header: dict[str, Any]) -> None:
+    assert verify(signed(header, VALID)).subject == "u1"
+
+
+@pytest.mark.parametrize(
+    ("header", "detail"),
+    [
+        ({}, MALFORMED),
+        ({"typ": "JWT"}, MALFORMED),
+        ({"alg": None}, MALFORMED),
+        ({"alg": 256}, MALFORMED),
+        ({"alg": True}, MALFORMED),
+        ({"alg": ["HS256"]}, MALFORMED),
+        ({"alg": {"HS256": 1}}, MALFORMED),
+        ({"alg": ""}, BAD_KEY),
+        ({"alg": "hs256"}, BAD_KEY),
+        ({"alg": "HS256 "}, BAD_KEY),
+        ({"alg": "HS256\0"}, BAD_KEY),
+        ({"alg": "HS384"}, BAD_KEY),
+        ({"alg": "HS512"}, BAD_KEY),
+        ({"alg": "A256KW"}, BAD_KEY),
+        ({"alg": "\ud800"}, BAD_KEY),
+        ({"ALG": "HS256"}, MALFORMED),
+        ({"alg": "HS256", "typ": "JWS"}, BAD_TYPE),
+        ({"alg": "HS256", "typ": "JWE"}, BAD_TYPE),
+        ({"alg": "HS256", "typ": "id_token"}, BAD_TYPE),
+        ({"alg": "HS256", "typ": "logout+jwt"}, BAD_TYPE),
+        ({"alg": "HS256", "typ": "dpop+jwt"}, BAD_TYPE),
+        ({"alg": "HS256", "typ": "secevent+jwt"}, BAD_TYPE),
+        ({"alg": "HS256", "typ": " JWT"}, BAD_TYPE),
+        ({"alg": "HS256", "typ": "application/application/jwt"}, BAD_TYPE),
+        ({"alg": "HS256", "typ": ""}, BAD_TYPE),
+        ({"alg": "HS256", "typ": None}, BAD_TYPE),
+        ({"alg": "HS256", "typ": 1}, BAD_TYPE),
+        ({"alg": "HS256", "typ": ["JWT"]}, BAD_TYPE),
+        ({"alg": "HS256", "kid": None}, MALFORMED),
+        ({"alg": "HS256", "kid": 1}, MALFORMED),
+        ({"alg": "HS256", "kid": ["k1"]}, MALFORMED),
+        ({"alg": "HS256", "kid": {"k1": 1}}, MALFORMED),
+        *(
+            ({"alg": "HS256", "crit": crit, "exp": 1, "b64": True}, "The token asks for an extension (crit) that this server does not have.")
+            for crit in (["exp"], ["b64"], ["unknown"], ["alg"], [], None, "exp", {"exp": 1}, [1], ["exp", "exp"])
+        ),
+    ],
+)
+def test_a_correctly_signed_token_with_a_bad_header_is_refused(header: dict[str, Any], detail: str) -> None:
+    assert refusal(signed(header, VALID)) == detail
+
+
+def test_a_detached_payload_is_refused() -> None:
+    header = b64(document({**HS256, "b64": False, "crit": ["b64"]}))
+    signature = b64(hmac.digest(SECRET.encode(), f"{header}.".encode() + document(VALID), hashlib.sha256))
+    assert refusal(f"{header}..{signature}") == MALFORMED
+    assert refusal(signed({**HS256, "b64": False}, VALID)) == MALFORMED
+
+
+# How the documents are written ---------------------------------------------------------------------------------------------
+
+EXP = str(NOW + 3600).encode()
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"",
+        b"null",
+        b"[]",
+        b"5",
+        b'"text"',
+        b"{",
+        b"{}{}",
+        b"{'exp':1}",
+        b'{"exp":' + EXP + b",}",
+        b'{"exp":0' + EXP + b"}",
+        b'{"exp":NaN}',
+        b'{"exp":' + EXP + b',"x":Infinity}',
+        b'{"exp":' + EXP + b',"x":[-Infinity]}',
+        b'{"exp":' + EXP + b',"sub":"a\nb"}',
+        b'{"exp":' + EXP + b',"sub":"\xff"}',
+        b'{"exp":' + EXP + b',"sub":"\xed\xa0\x80"}',
+        b'{"exp":' + EXP + b',"sub":"\xc0\x80"}',
+        b'\xef\xbb\xbf{"exp":' + EXP + b"}",
+        json.dumps(VALID).encode("utf-16"),
+        json.dumps(VALID).encode("utf-16-le"),
+        json.dumps(VALID).encode("utf-32"),
+        b'{"exp":1,"exp":' + EXP + b"}",
+        b'{"exp":' + EXP + b',"e\\u0078p":' + EXP + b"}",
+        b'{"exp":' + EXP + b',"workspaces":["w1"],"workspaces":["*"]}',
+        b'{"exp":' + EXP + b',"x":{"a":1,"a":1}}',
+        b'{"exp":' + EXP + b',"x":' + b"[" * 5_000 + b"]" * 5_000 + b"}",
+        b'{"exp":' + b"9" * 5_000 + b"}",
+    ],
+)
+def test_a_payload_that_two_readers_could_read_differently_is_refused(payload: bytes) -> None:
+    assert refusal(signed(HS256, payload)) == MALFORMED
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"",
+        b"null",
+        b'["HS256"]',
+        b'"HS256"',
+        b'{"alg":"none","alg":"HS256"}',
+        b'{"alg":"HS256","alg":"HS256"}',
+        b'{"alg":"HS256","x":{"a":1,"a":2}}',
+        b'{"alg":"HS256","typ":"secevent+jwt","t\\u0079p":"JWT"}',
+        b'{"alg":"HS256","x":NaN}',
+        b'{"alg":"HS256","x":' + b"[" * 5_000 + b"]" * 5_000 + b"}",
+        b'\xef\xbb\xbf{"alg":"HS256"}',
+        '{"alg":"HS256"}'.encode("utf-16"),
+    ],
+)
+def test_a_header_that_two_readers_could_read_differently_is_refused(header: bytes) -> None:
+    assert refusal(signed(header, VALID)) == MALFORMED
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "",
+        ".",
+        "..",
+        "...",
+        "a.b.c",
+        "a.b.c.d",
+        "null",
+        "undefined",
+        "eyJ.eyJ.eyJ",
+        HEADER,
+        f"{HEADER}.{PAYLOAD}",
+        f"{HEADER}.{PAYLOAD}.",
+        f".{PAYLOAD}.{SIGNATURE}",
+        f"{HEADER}..{SIGNATURE}",
+        f"{TOKEN}.",
+        f".{TOKEN}",
+        f"{TOKEN}.{SIGNATURE}",
+        f"{TOKEN}=",
+        f"{TOKEN}==",
+        f"{TOKEN}\n",
+        f" {TOKEN}",
+        f"{TOKEN}\0",
+        f'"{TOKEN}"',
+        f"{HEADER}=.{PAYLOAD}.{SIGNATURE}",
+        f"{HEADER}.{PAYLOAD}=.{SIGNATURE}",
+        f"{HEADER}.{PAYLOAD}.{SIGNATURE[:-1]}%3D",
+        f"{HEADER}.{PAYLOAD[:10]}\n{PAYLOAD[10:]}.{SIGNATURE}",
+        f"{HEADER}.{PAYLOAD[:10]} {PAYLOAD[10:]}.{SIGNATURE}",
+        f"{HEADER}.{PAYLOAD[:10]}!{PAYLOAD[10:]}.{SIGNATURE}",
+        f"{HEADER}.{PAYLOAD}.{SIGNATURE[:-1]}+",
+        f"{HEADER}.{PAYLOAD}.{SIGNATURE[:-1]}/",
+        f"{HEADER}.{PAYLOAD}.{SIGNATURE}é",
+        f"{HEADER}．{PAYLOAD}．{SIGNATURE}",
+        f"{HEADER}.{PAYLOAD}.{SIGNATURE}AA",
+        b64encode(TOKEN.encode()).decode(),
+        json.dumps({"protected": HEADER, "payload": PAYLOAD, "signature": SIGNATURE}),
+        json.dumps({"payload": PAYLOAD, "signatures": [{"protected": HEADER, "signature": SIGNATURE}]}),
+        # RFC 7516, appendix A.1: a JWE has five parts.
+        f"{b64(b'{"alg":"RSA-OAEP","enc":"A256GCM"}')}.{b64(b'k' * 256)}.{b64(b'i' * 12)}.{b64(b'c' * 60)}.{b64(b't' * 16)}",
+        f"{b64(b'{"alg":"dir","enc":"A256GCM"}')}..{b64(b'i' * 12)}.{b64(b'c' * 60)}.{b64(b't' * 16)}",
+    ],
+)
+def test_what_is_not_the_compact_form_of_a_signed_token_is_refused(token: str) -> None:
+    assert refusal(token) in (MALFORMED, BAD_SIGNATURE)
+
+
+@pytest.mark.parametrize("segment", [0, 1, 2])
+def test_only_one_spelling_of_each_segment_is_accepted(segment: int) -> None:
+    # The last character of a segment can hold bits that decode to nothing (RFC 4648, section 3.5).
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    payload = document({**VALID, "pad": ""})
+    segments = [b64(document({"alg": "HS256", "x": "1"})), b64(payload + b" " * (1 - len(payload) % 3))]
+    segments = [b64(b'{"alg":"HS256","x":12}'), b64(payload + b" " * ((1 - len(payload)) % 3))]
+    respelled = [*segments, hs256(".".join(segments))]
+    assert verify(".".join(respelled)).subject == "u1"
+    assert len(respelled[segment]) % 4
+    respelled[segment] = respelled[segment][:-1] + alphabet[alphabet.index(respelled[segment][-1]) + 1]
+    if segment < 2:
+        respelled[2] = hs256(".".join(respelled[:2]))
+    assert refusal(".".join(respelled)) == MALFORMED
+
+
+def test_a_token_of_the_greatest_length_passes_and_a_longer_one_does_not() -> None:
+    sizes = {len(token): token for pad in range(12_000, 12_100) for token in [signed(HS256, {**VALID, "pad": "x" * pad})]}
+    assert verify(sizes[LONGEST_TOKEN]).subject == "u1"
+    too_long = sizes[min(size for size in sizes if size > LONGEST_TOKEN)]
+    assert refusal(too_long) == f"The token is longer than {LONGEST_TOKEN} characters."
+    assert refusal("a" * 1_000_000) == f"The token is longer than {LONGEST_TOKEN} characters."
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(codec=None), max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(
+    header=st.dictionaries(st.sampled_from(["typ", "kid", "crit", "b64", "jku", "jwk", "x5c", "zip"]), JSON),
+    payload=st.dictionaries(
+        st.sampled_from(["exp", "nbf", "iat", "sub", "iss", "aud", "jti", "scope", "scp", "workspaces", "workspaceId"]), JSON
+    ),
+)
+def test_whatever_a_signed_token_says_the_verdict_is_claims_or_a_refusal(
+    header: dict[str, Any], payload: dict[str, Any]
+) -> None:
+    try:
+        assert isinstance(verify(signed({**HS256, **header}, {**VALID, **payload})), Claims)
+    except TokenRefused as refused:
+        refused.challenge.encode("ascii")
+
+
+@given(st.text() | st.text("abcXYZ019-_.=") | st.binary().map(lambda data: f"{HEADER}.{b64(data)}.{SIGNATURE}"))
+def test_whatever_is_sent_instead_of_a_token_is_refused(token: str) -> None:
+    refusal(token)
+
+
+# Who signed ----------------------------------------------------------------------------------------------------------------
+
+
+@cache
+def rsa_key(name: str = "first", bits: int = 2048) -> rsa.RSAPrivateKey:
+    del name  # tells keys of one size apart
+    return rsa.generate_private_key(65537, bits)
+
+
+@cache
+def ec_key(curve: str = "P-256") -> ec.EllipticCurvePrivateKey:
+    return ec.generate_private_key(ec.SECP256R1() if curve == "P-256" else ec.SECP384R1())
+
+
+@cache
+def ed25519_key() -> ed25519.Ed25519PrivateKey:
+    return ed25519.Ed25519PrivateKey.generate()
+
+
+@cache
+def ed448_key() -> ed448.Ed448PrivateKey:
+    return ed448.Ed448PrivateKey.generate()
+
+
+SIGNERS: dict[str, Callable[[], Any]] = {
+    "secret": lambda: SECRET,
+    "RSA": rsa_key,
+    "P-256": ec_key,
+    "Ed25519": ed25519_key,
+    "Ed448": ed448_key,
+}
+FITTING = {
+    "secret": {"HS256"},
+    "RSA": {"RS256", "PS256"},
+    "P-256": {"ES256"},
+    "Ed25519": {"EdDSA"},
+    "Ed448": {"EdDSA"},
+}
+SIGNED_BY = [(signer, algorithm) for signer, algorithms in FITTING.items() for algorithm in sorted(algorithms)]
+
+
+def server_keys(signer: str, algorithms: set[str] | None = None) -> StaticKeys:
+    """What a server that trusts this signer is configured with."""
+    if signer == "secret":
+        return SECRET_KEYS
+    return StaticKeys((Key(SIGNERS[signer]().public_key(), frozenset(algorithms or FITTING[signer])),))
+
+
+@pytest.mark.parametrize("trusted", SIGNERS)
+@pytest.mark.parametrize(("signer", "algorithm"), SIGNED_BY)
+def test_a_token_passes_if_its_signer_is_the_trusted_one(trusted: str, signer: str, algorithm: str) -> None:
+    token = jwt.encode(VALID, SIGNERS[signer](), algorithm)
+    if signer == trusted:
+        assert verify(token, keys=server_keys(trusted)).subject == "u1"
+    else:
+        both_edwards = {signer, trusted} == {"Ed25519", "Ed448"}
+        assert refusal(token, keys=server_keys(trusted)) == (BAD_SIGNATURE if both_edwards else BAD_KEY)
+
+
+@pytest.mark.parametrize("algorithm", [*SYMMETRIC, *ASYMMETRIC])
+@pytest.mark.parametrize("trusted", SIGNERS)
+def test_an_algorithm_that_a_token_only_claims_is_refused(trusted: str, algorithm: str) -> None:
+    signer = "RSA" if trusted == "RSA" else trusted
+    genuine = jwt.encode(VALID, SIGNERS[signer](), sorted(FITTING[trusted])[0])
+    renamed = f"{b64(document({'alg': algorithm}))}.{genuine.partition('.')[2]}"
+    expected = BAD_SIGNATURE if algorithm in FITTING[trusted] else BAD_KEY
+    assert refusal(renamed, keys=server_keys(trusted)) == expected
+
+
+@pytest.mark.parametrize(("configured", "used"), [("RS256", "PS256"), ("PS256", "RS256")])
+def test_a_key_is_used_with_the_configured_algorithm_only(configured: str, used: str) -> None:
+    keys = server_keys("RSA", {configured})
+    assert verify(jwt.encode(VALID, rsa_key(), configured), keys=keys).subject == "u1"
+    assert refusal(jwt.encode(VALID, rsa_key(), used), keys=keys) == BAD_KEY
+
+
+@pytest.mark.parametrize("algorithm", ["HS384", "HS512", "RS384", "RS512", "PS384", "PS512", "ES384"])
+def test_a_correct_signature_of_an_algorithm_that_is_not_offered_is_refused(algorithm: str) -> None:
+    signers = {"H": SECRET + "-" * 32, "R": rsa_key(), "P": rsa_key(), "E": ec_key("P-384")}
+    key = signers[algorithm[0]]
+    keys = (
+        StaticKeys((secret_key(SECRET + "-" * 32),))
+        if algorithm[0] == "H"
+        else StaticKeys((Key(key.public_key(), frozenset(ASYMMETRIC)),))
+    )
+    assert refusal(jwt.encode(VALID, key, algorithm), keys=keys) == BAD_KEY
+
+
+def test_a_key_that_is_too_short_verifies_nothing_even_if_it_got_in() -> None:
+    short = rsa_key(bits=1024)
+    with pytest.warns(jwt.InsecureKeyLengthWarning):
+        token = jwt.encode(VALID, short, "RS256")
+    assert refusal(token, keys=StaticKeys((Key(short.public_key(), frozenset({"RS256"})),))) == "The token is not valid."
+
+
+def test_during_a_rotation_tokens_of_the_old_and_of_the_new_key_pass() -> None:
+    old, new = rsa_key("old"), rsa_key("new")
+    keys = StaticKeys(tuple(Key(key.public_key(), frozenset({"RS256"})) for key in (old, new)))
+    assert verify(jwt.encode(VALID, old, "RS256"), keys=keys).subject == "u1"
+    assert verify(jwt.encode(VALID, new, "RS256"), keys=keys).subject == "u1"
+    assert refusal(jwt.encode(VALID, rsa_key(), "RS256"), keys=keys) == BAD_SIGNATURE
+
+
+def test_an_expired_token_of_the_second_key_is_told_that_it_has_expired() -> None:
+    keys = StaticKeys(tuple(Key(key.public_key(), frozenset({"RS256"})) for key in (rsa_key("old"), rsa_key("new"))))
+    assert refusal(jwt.encode({**VALID, "exp": NOW - 60}, rsa_key("new"), "RS256"), keys=keys) == EXPIRED
+
+
+def test_a_forged_token_is_not_told_what_its_claims_lack() -> None:
+    assert refusal(signed(HS256, {"exp": 1, "aud": "x"}, key=b"another secret of thirty-two bytes")) == BAD_SIGNATURE
+
+
+@pytest.mark.parametrize("trusted", SIGNERS)
+@pytest.mark.parametrize("alg", ["none", "None", "NONE", "nOnE", "none ", " none", "none\0", "ｎｏｎｅ", "nоne"])
+def test_an_unsigned_token_is_refused_however_it_spells_none(trusted: str, alg: str) -> None:
+    unsigned = f"{b64(document({'alg': alg}))}.{PAYLOAD}"
+    assert refusal(f"{unsigned}.", keys=server_keys(trusted)) == MALFORMED
+    assert refusal(f"{unsigned}.{SIGNATURE}", keys=server_keys(trusted)) == BAD_KEY
+
+
+def public_spellings(key: Any) -> list[bytes]:
+    """A public key in every form in which a server might hold it, and an attacker sign with it as if it were a secret."""
+    public = key.public_key()
+    pem = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    der = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return [pem, pem.strip(), pem + b"\n", pem.replace(b"\n", b"\r\n"), b64encode(der), der, repr(public).encode(), b""]
+
+
+@pytest.mark.parametrize("trusted", ["RSA", "P-256", "Ed25519", "Ed448"])
+def test_a_public_key_does_not_pass_as_a_secret(trusted: str) -> None:
+    for spelling in public_spellings(SIGNERS[trusted]()):
+        assert refusal(signed(HS256, VALID, key=spelling), keys=server_keys(trusted)) == BAD_KEY
+
+
+@pytest.mark.parametrize("secret", [b"", b"\0", b"secret", b"None", b"null", SECRET.encode()[:-1], SECRET.encode() + b" "])
+def test_another_secret_does_not_pass(secret: bytes) -> None:
+    assert refusal(signed(HS256, VALID, key=secret)) == BAD_SIGNATURE
+
+
+@pytest.mark.parametrize(
+    ("kid", "secret"),
+    [
+        ("/dev/null", b""),
+        ("../../../../../../dev/null", b""),
+        ("../../proc/sys/kernel/randomize_va_space", b"2\n"),
+        ("x' UNION SELECT 'AA'; --", b"AA"),
+        ("| /bin/true", b""),
+        ("file:///etc/hostname", b"localhost\n"),
+        ("key\0.pem", b""),
+        ("k" * 5_000, b""),
+        ("\ud800", b""),
+    ],
+)
+def test_a_key_id_names_no_file_and_no_row(kid: str, secret: bytes) -> None:
+    header = {**HS256, "kid": kid}
+    assert refusal(signed(header, VALID, key=secret)) == BAD_SIGNATURE
+    assert verify(signed(header, VALID)).subject == "u1"  # a secret has no name, so that of the token does not matter
+
+
+@pytest.mark.parametrize(("signer", "algorithm"), SIGNED_BY)
+def test_a_signature_that_was_tampered_with_is_refused(signer: str, algorithm: str) -> None:
+    signing_input, _, signature = jwt.encode(VALID, SIGNERS[signer](), algorithm).rpartition(".")
+    genuine = jwt.utils.base64url_decode(signature)
+    keys = server_keys(signer)
+    assert verify(f"{signing_input}.{b64(genuine)}", keys=keys).subject == "u1"
+    tampered = [
+        b"\0" * len(genuine),  # for ECDSA, r = s = 0: CVE-2022-21449
+        b"\xff" * len(genuine),
+        genuine[:-1],
+        genuine[1:],
+        genuine + b"\0",
+        b"\0" + genuine,
+        genuine[::-1],
+        genuine * 2,
+        bytes([genuine[0] ^ 1]) + genuine[1:],
+        genuine[:-1] + bytes([genuine[-1] ^ 1]),
+        b"\0",
+    ]
+    for bad in tampered:
+        assert refusal(f"{signing_input}.{b64(bad)}", keys=keys) == BAD_SIGNATURE
+    assert refusal(f"{signing_input}.", keys=keys) == MALFORMED
+    assert refusal(signing_input, keys=keys) == MALFORMED
+
+
+def test_an_ecdsa_signature_in_der_is_refused() -> None:
+    # RFC 7518, section 3.4: the two numbers side by side, and nothing around them.
+    signing_input = f"{b64(b'{"alg":"ES256"}')}.{PAYLOAD}"
+    der = ec_key().sign(signing_input.encode(), ec.ECDSA(jwt.get_algorithm_by_name("ES256").hash_alg()))
+    assert refusal(f"{signing_input}.{b64(der)}", keys=server_keys("P-256")) == BAD_SIGNATURE
+
+
+def test_the_signature_of_one_token_does_not_fit_another() -> None:
+    other = signed(HS256, {**VALID, "workspaces": ["*"]})
+    assert refusal(f"{other.rpartition('.')[0]}.{SIGNATURE}") == BAD_SIGNATURE
+    assert refusal(f"{b64(document({**HS256, 'kid': 'x'}))}.{PAYLOAD}.{SIGNATURE}") == BAD_SIGNATURE
+
+
+# How a token is sent -------------------------------------------------------------------------------------------------------
+
+NO_CREDENTIALS = 'Bearer realm="sessions"'
+TWO_HEADERS = (
+    'Bearer realm="sessions", error="invalid_request",'
+    ' error_description="There is more than one Authorization header; send one."'
+)
+NOT_ONE_TOKEN = (
+    'Bearer realm="sessions", error="invalid_request",'
+    ' error_description="Send one token after Bearer: Authorization: Bearer <token>."'
+)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [b"Bearer a.b.c", b"bearer a.b.c", b"BEARER a.b.c", b"bEaReR a.b.c", b"Bearer  a.b.c", b" Bearer a.b.c \t", b"Bearer \ta.b.c"],
+)
+def test_the_token_follows_the_scheme_in_any_case(value: bytes) -> None:
+    # RFC 9110, section 11.1: the scheme is case-insensitive.
+    assert bearer_token([(b"host", b"tests"), (b"authorization", value)]) == "a.b.c"
+
+
+@pytest.mark.parametrize(
+    ("sent", "challenge"),
+    [
+        ([], NO_CREDENTIALS),
+        ([b""], NO_CREDENTIALS),
+        ([b" "], NO_CREDENTIALS),
+        ([b"a.b.c"], NO_CREDENTIALS),
+        ([b"Basic dTpw"], NO_CREDENTIALS),
+        ([b"Digest username=u"], NO_CREDENTIALS),
+        ([b"DPoP a.b.c"], NO_CREDENTIALS),
+        ([b"Token a.b.c"], NO_CREDENTIALS),
+        ([b"JWT a.b.c"], NO_CREDENTIALS),
+        ([b"Bearera.b.c"], NO_CREDENTIALS),
+        ([b"Bearer: a.b.c"], NO_CREDENTIALS),
+        ([b"Bearer\ta.b.c"], NO_CREDENTIALS),
+        ([b"Bearer=a.b.c"], NO_CREDENTIALS),
+        ([b'"Bearer" a.b.c'], NO_CREDENTIALS),
+        ([b"B\xc3\xa9arer a.b.c"], NO_CREDENTIALS),
+        ([b"Bearer"], NOT_ONE_TOKEN),
+        ([b"Bearer "], NOT_ONE_TOKEN),
+        ([b"Bearer \t "], NOT_ONE_TOKEN),
+        ([b"Bearer a.b.c d.e.f"], NOT_ONE_TOKEN),
+        ([b"Bearer a.b.c\td.e.f"], NOT_ONE_TOKEN),
+        ([b"Bearer a.b.c\x0bd.e.f"], NOT_ONE_TOKEN),
+        ([b"Bearer a.b.c, Bearer d.e.f"], NOT_ONE_TOKEN),
+        ([b"Bearer a.b.c,Bearer"], NOT_ONE_TOKEN),
+        ([b"Bearer a.b.c,d.e.f"], NOT_ONE_TOKEN),
+        ([b"Bearer Bearer a.b.c"], NOT_ONE_TOKEN),
+        ([b"Bearer a.b.c,"], NOT_ONE_TOKEN),
+        ([b"Bearer a.b.c", b"Bearer a.b.c"], TWO_HEADERS),
+        ([b"Bearer a.b.c", b"Bearer d.e.f"], TWO_HEADERS),
+        ([b"Bearer a.b.c", b""], TWO_HEADERS),
+        ([b"Basic dTpw", b"Bearer a.b.c"], TWO_HEADERS),
+        ([b"Bearer a.b.c", b"Basic dTpw"], TWO_HEADERS),
+        ([b"", b""], TWO_HEADERS),
+    ],
+)
+def test_anything_but_one_token_in_one_header_is_refused(sent: list[bytes], challenge: str) -> None:
+    with pytest.raises(TokenRefused) as refused:
+        bearer_token([(b"authorization", value) for value in sent])
+    assert refused.value.challenge == challenge
+
+
+@pytest.mark.parametrize("value", [b"Bearer a.b.\xff", b"Bearer \xc2\xa0a.b.c", "Bearer a.b.é".encode()])
+def test_a_token_that_is_not_ascii_is_invalid(value: bytes) -> None:
+    with pytest.raises(TokenRefused) as refused:
+        bearer_token([(b"authorization", value)])
+    assert 'error="invalid_token"' in refused.value.challenge
+
+
+@pytest.mark.parametrize(
+    ("headers", "challenge"),
+    [
+        ([], NO_CREDENTIALS),
+        ([("Authorization", "Basic dTpw")], NO_CREDENTIALS),
+        ([("Authorization", "Bearer")], NOT_ONE_TOKEN),
+        ([("Authorization", "Bearer {token} {token}")], NOT_ONE_TOKEN),
+        ([("Authorization", "Bearer {token}, Bearer {token}")], NOT_ONE_TOKEN),
+        ([("Authorization", "Bearer {token}"), ("authorization", "Bearer {token}")], TWO_HEADERS),
+        ([("Authorization", "Bearer {token}"), ("Authorization", "Basic dTpw")], TWO_HEADERS),
+        ([("Proxy-Authorization", "Bearer {token}")], NO_CREDENTIALS),
+        ([("X-Authorization", "Bearer {token}")], NO_CREDENTIALS),
+        ([("X-Access-Token", "{token}")], NO_CREDENTIALS),
+        ([("Cookie", "access_token={token}; Authorization=Bearer {token}")], NO_CREDENTIALS),
+    ],
+)
+def test_the_application_answers_401_with_the_challenge(
+    client_of: ClientOf, database_url: str, mint: Mint, headers: list[tuple[str, str]], challenge: str
+) -> None:
+    sent = [(name, value.format(token=mint())) for name, value in headers]
+    response = client_of(database_url).get(f"/v1/workspace/{WORKSPACE}/sessions", headers=sent)
+    assert (response.status_code, response.headers["www-authenticate"]) == (401, challenge)
+
+
+def test_a_token_in_the_address_is_not_looked_at(client_of: ClientOf, database_url: str, mint: Mint) -> None:
+    # RFC 6750, section 5.3: addresses are logged and kept.
+    client = client_of(database_url)
+    address = f"/v1/workspace/{WORKSPACE}/sessions?access_token={mint()}"
+    assert client.get(address).status_code == 401
+    both = client.get(address, headers={"Authorization": f"Bearer {mint()}"})
+    assert both.status_code == 400
+    assert [error["name"] for error in both.json()["errors"]] == ["access_token"]
+
+
+@pytest.mark.parametrize("bad", [{"exp": 10**400}, {"sub": "\0"}, {"exp": True}, {"sub": "\ud800"}, {"scope": [1]}])
+def test_a_hostile_claim_is_a_401_and_never_a_500(
+    client_of: ClientOf, database_url: str, mint: Mint, bad: dict[str, Any]
+) -> None:
+    response = client_of(database_url).get(
+        f"/v1/workspace/{WORKSPACE}/sessions", headers={"Authorization": f"Bearer {mint(**bad)}"}
+    )
+    assert response.status_code == 401
+    assert 'error="invalid_token"' in response.headers["www-authenticate"]
+
+
+@pytest.mark.parametrize("header", [{"alg": ["HS256"]}, {"alg": {}}, {"alg": None}, {}])
+def test_a_hostile_header_is_a_401_and_never_a_500(client_of: ClientOf, database_url: str, header: dict[str, Any]) -> None:
+    response = client_of(database_url).get(
+        f"/v1/workspace/{WORKSPACE}/sessions", headers={"Authorization": f"Bearer {signed(header, VALID)}"}
+    )
+    assert response.status_code == 401
+
+
+# What a valid token permits ------------------------------------------------------------------------------------------------
+
+
+LIST = load().operations["list_sessions"]
+
+
+async def _ignore(*_args: Any) -> Any:
+    return None
+
+
+def passes(claims: Claims, workspace_id: str, operation: Operation = LIST) -> bool:
+    """Whether the step lets a request of somebody with these claims pass."""
+    passed = False
+
+    async def next_app(_scope: Scope, _receive: Receive, _send: Send) -> None:
+        nonlocal passed
+        passed = True
+
+    async def verified(_token: str) -> Claims:
+        return claims
+
+    scope = {"headers": [(b"authorization", b"Bearer a.b.c")], "path_params": {"workspaceId": workspace_id}}
+    step = authorize(verified)(operation, _ignore, next_app)
+    asyncio.run(_call(step, scope))
+    return passed
+
+
+async def _call(step: Any, scope: dict[str, Any]) -> None:
+    await step(scope, _ignore, _ignore)
+
+
+@pytest.mark.parametrize(
+    ("workspaces", "workspace_id", "covered"),
+    [
+        ({"w1"}, "w1", True),
+        ({"w1", "w2"}, "w2", True),
+        ({"*"}, "w1", True),
+        ({"w1", "*"}, "w3", True),
+        (set(), "w1", False),
+        ({"w1"}, "w2", False),
+        ({"w1"}, "w", False),
+        ({"w1"}, "w11", False),
+        ({"w1"}, "W1", False),
+        ({"w1"}, "w1 ", False),
+        ({"w1"}, "", False),
+        ({"w1"}, "*", False),
+        ({"w*"}, "w1", False),
+        ({"**"}, "w1", False),
+        ({"w1 w2"}, "w1", False),
+        ({"w1,w2"}, "w2", False),
+        ({"٧"}, "7", False),
+    ],
+)
+def test_a_token_covers_exactly_the_workspaces_that_it_names(
+    workspaces: set[str], workspace_id: str, covered: bool  # noqa: FBT001 - a column of the table
+) -> None:
+    claims = Claims(None, frozenset({"sessions.view"}), frozenset(workspaces))
+    if covered:
+        assert passes(claims, workspace_id)
+    else:
+        with pytest.raises(AccessRefused, match="does not cover this workspace"):
+            passes(claims, workspace_id)
+
+
+@pytest.mark.parametrize(
+    "scopes",
+    [
+        set(),
+        {"sessions"},
+        {"sessions.vie"},
+        {"sessions.views"},
+        {"sessions.view.all"},
+        {"Sessions.View"},
+        {"SESSIONS.VIEW"},
+        {"xsessions.view"},
+        {"sessions.*"},
+        {"*"},
+        {"sessions"},
+        {"sessions.view,other"},
+        {"a\tsessions.view"},
+        {"sessions:view"},
+        {"sessions.view\n"},
+        {"sessions.edit", "view"},
+    ],
+)
+def test_a_permission_is_matched_whole(scopes: set[str]) -> None:
+    claims = Claims(None, frozenset(scopes), frozenset({"w1"}))
+    with pytest.raises(AccessRefused) as refused:
+        passes(claims, "w1")
+    assert refused.value.challenge == (
+        'Bearer realm="sessions", error="insufficient_scope",'
+        ' error_description="The token does not carry the permission sessions.view.", scope="sessions.view"'
+    )
+
+
+def test_an_operation_that_names_two_permissions_asks_for_both() -> None:
+    operation = replace(LIST, required_scopes=frozenset({"b", "a"}))
+    assert passes(Claims(None, frozenset({"a", "b", "c"}), frozenset({"w1"})), "w1", operation)
+    with pytest.raises(AccessRefused) as refused:
+        passes(Claims(None, frozenset({"a"}), frozenset({"w1"})), "w1", operation)
+    assert 'scope="a b"' in refused.value.challenge
+
+
+def test_a_public_operation_has_no_step_at_all() -> None:
+    async def next_app(_scope: Scope, _receive: Receive, _send: Send) -> None: ...
+
+    async def refuse(_token: str) -> Claims:
+        raise TokenRefused("never asked")
+
+    assert authorize(refuse)(replace(LIST, required_scopes=None), _ignore, next_app) is next_app
+
+
+def test_an_operation_with_permissions_and_no_workspace_stops_the_start() -> None:
+    class NoParameters:
+        arguments: dict[str, bool] = {}
+
+    operation: Any = replace(LIST, parameters=NoParameters())  # type: ignore[arg-type]
+    with pytest.raises(ContractError, match="list_sessions asks for permissions but has no parameter workspaceId"):
+        authorize(token_verifier(SECRET_KEYS, RULES))(operation, _ignore, _ignore)
+
+
+def test_a_foreign_workspace_gets_the_same_bytes_whether_or_not_it_exists(
+    client_of: ClientOf, database_url: str, mint: Mint, store: Store
+) -> None:
+    store(database_url, [], workspaces=["there"])
+    client = client_of(database_url)
+    headers = {"Authorization": f"Bearer {mint()}"}
+    there, nowhere = (client.get(f"/v1/workspace/{name}/sessions", headers=headers) for name in ("there", "nowhere"))
+    assert (there.status_code, there.content, there.headers.raw) == (403, nowhere.content, nowhere.headers.raw)
+
+
+@pytest.mark.parametrize("workspaces", [None, [], "", ["", ""]])
+def test_a_token_that_names_no_workspace_is_refused_everywhere(
+    client_of: ClientOf, database_url: str, mint: Mint, store: Store, workspaces: Any
+) -> None:
+    store(database_url, [], workspaces=["there"])
+    headers = {"Authorization": f"Bearer {mint(workspaces=workspaces)}"}
+    for name in ("there", "nowhere", WORKSPACE, "*"):
+        assert client_of(database_url).get(f"/v1/workspace/{name}/sessions", headers=headers).status_code == 403
+
+
+def test_claims_cannot_be_changed_after_the_verdict() -> None:
+    claims = verify(TOKEN)
+    with pytest.raises(AttributeError):
+        claims.workspaces = frozenset({"*"})  # type: ignore[misc]

@@ -1,0 +1,337 @@
+"""The command line: what each command does, prints and returns, and how it says what is wrong."""
+
+import io
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
+
+import jwt
+import pytest
+
+from db import demo
+from db.demo import DOCUMENTED_SESSION, FIRST_WORKSPACE
+from openapi.json import encode
+from server import cli
+from tests.conftest import SECRET, ClientOf, Mint
+
+
+class Outcome(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+Run: TypeAlias = Callable[..., Outcome]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
+    """Run a command in an empty folder, with a secret and a database file that is not there yet."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SESSIONS_JWT_SECRET", SECRET)
+    monkeypatch.setenv("SESSIONS_DATABASE_URL", "sqlite:///sessions.sqlite3")
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run_command(*arguments: str, stdin: bytes = b"") -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["sessions-api", *arguments])
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        printed = capsys.readouterr()
+        return Outcome(int(ended.value.code or 0), printed.out, printed.err)
+
+    return run_command
+
+
+def lines(*documents: dict[str, Any]) -> bytes:
+    return b"".join(encode(document) + b"\n" for document in documents)
+
+
+BAD = {**DOCUMENTED_SESSION, "id": "bad", "status": "done"}
+
+
+def test_help_names_every_command_and_every_setting(run: Run) -> None:
+    outcome = run("--help")
+    assert outcome.code == 0
+    for word in (
+        "serve",
+        "demo",
+        "migrate",
+        "import",
+        "token",
+        "check",
+        "workspaces",
+        "SESSIONS_DATABASE_URL",
+        "SESSIONS_JWKS",
+    ):
+        assert word in outcome.out
+
+
+@pytest.mark.parametrize("command", ["serve", "demo", "migrate", "import", "token", "check", "workspaces"])
+def test_every_command_explains_itself(run: Run, command: str) -> None:
+    outcome = run(command, "--help")
+    assert outcome.code == 0
+    assert "Usage: sessions-api" in outcome.out
+
+
+def test_an_unknown_command_is_a_usage_error(run: Run) -> None:
+    outcome = run("server")
+    assert outcome.code == 2
+    assert "No such command" in outcome.err
+    assert "Traceback" not in outcome.err
+
+
+# ---- migrate and check ----------------------------------------------------------------------------------------------
+
+
+def test_migrate_creates_the_tables_and_a_second_time_says_that_they_are_there(run: Run) -> None:
+    assert run("migrate") == (0, "The tables are now of version 0001.\n", "")
+    assert run("migrate") == (0, "The tables are up to date (version 0001).\n", "")
+
+
+def test_check_finds_everything_in_order(run: Run) -> None:
+    run("migrate")
+    assert run("check") == (0, "contract: in order (list_sessions)\nsettings: in order\ndatabase: in order\n", "")
+
+
+def test_check_names_every_problem(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SESSIONS_JWT_SECRET", "short")
+    monkeypatch.setenv("SESSIONS_JWT_LEEWAY", "a lot")
+    outcome = run("check")
+    assert outcome.code == 1
+    assert "SESSIONS_JWT_SECRET must be at least 32 bytes" in outcome.err
+    assert "SESSIONS_JWT_LEEWAY must be a whole number of seconds" in outcome.err
+    assert "database: there is no database file sessions.sqlite3" in outcome.err
+
+
+def test_a_misspelt_setting_is_not_passed_over(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The default database would be used instead of the one that was meant.
+    monkeypatch.setenv("SESSIONS_DATABASE_ULR", "sqlite:///production.sqlite3")
+    for command in ("serve", "migrate", "import", "check"):
+        outcome = run(command)
+        assert outcome.code == 1
+        assert "SESSIONS_DATABASE_ULR is not a setting; did you mean SESSIONS_DATABASE_URL?" in outcome.err
+
+
+def test_check_of_the_contract_alone_needs_no_settings(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SESSIONS_JWT_SECRET")
+    assert run("check", "--contract-only").code == 0
+
+
+def test_a_database_without_tables_is_told_with_what_to_do(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "sessions.sqlite3").touch()
+    for command in (["check"], ["serve"], ["import", "-"], ["workspaces", "list"], ["workspaces", "add", "w"]):
+        outcome = run(*command)
+        assert outcome.code == 1
+        assert "the database has no tables yet: run `sessions-api migrate`" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        (
+            "sqlite:///folder/that/is/not/there.sqlite3",
+            "there is no folder folder/that/is/not for the database file there.sqlite3",
+        ),
+        ("sqlite:///not-a-database", "file is not a database"),
+        ("sqlite://", "must name a file"),
+        ("mysql://user:hidden@host/db", "names the database mysql"),
+        ("sessions.sqlite3", "is not a database URL"),
+    ],
+)
+def test_a_database_that_cannot_be_used_is_told_in_a_sentence(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, url: str, reason: str
+) -> None:
+    (tmp_path / "not-a-database").write_text("hello " * 1000)
+    monkeypatch.setenv("SESSIONS_DATABASE_URL", url)
+    outcome = run("migrate")
+    assert outcome.code == 1
+    assert outcome.err.startswith("error: SESSIONS_DATABASE_URL")
+    assert reason in outcome.err
+    assert "hidden" not in outcome.err
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"SESSIONS_JWT_SECRET": ""},
+        {"SESSIONS_JWT_SECRET": "short"},
+        {"SESSIONS_JWKS": "https://issuer.example/jwks.json"},
+        {"SESSIONS_DATABASE_URL": "mysql://host/db"},
+        {},
+    ],
+    ids=["no key", "short key", "both families", "unusable database", "missing database"],
+)
+def test_serve_does_not_start_with_settings_that_are_wrong(
+    run: Run, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    outcome = run("serve")
+    assert outcome.code == 1
+    assert outcome.err.startswith("error: SESSIONS_")
+    assert "Traceback" not in outcome.err
+
+
+# ---- tokens ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_token_is_printed_alone_and_opens_the_workspaces_it_names(run: Run, client_of: ClientOf, demo_url: str) -> None:
+    outcome = run("token", "--workspace", FIRST_WORKSPACE, "--workspace", "other", "--expires-in", "15m", "--subject", "me")
+    assert outcome.code == 0
+    assert outcome.err == ""
+    token = outcome.out.rstrip("\n")
+    claims = jwt.decode(token, SECRET, ["HS256"])
+    assert claims["workspaces"] == [FIRST_WORKSPACE, "other"]
+    assert claims["scope"] == "sessions.view"
+    assert claims["sub"] == "me"
+    assert claims["exp"] - claims["iat"] == 900
+    response = client_of(demo_url).get(
+        f"/v1/workspace/{FIRST_WORKSPACE}/sessions", headers={"Authorization": f"Bearer {token}"}
+    )
+    assert response.status_code == 200
+
+
+def test_a_token_carries_the_configured_issuer_and_audience_and_the_chosen_scopes(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SESSIONS_JWT_ISSUER", "https://issuer.example")
+    monkeypatch.setenv("SESSIONS_JWT_AUDIENCE", "sessions")
+    token = run("token", "--workspace", "*", "--scope", "a", "--scope", "b").out.strip()
+    claims = jwt.decode(token, SECRET, ["HS256"], audience="sessions", issuer="https://issuer.example")
+    assert claims["scope"] == "a b"
+    assert claims["workspaces"] == ["*"]
+
+
+@pytest.mark.parametrize("lifetime", ["0", "-5", "1y", "soon", "1.5h", "", "１h"])
+def test_a_lifetime_that_is_none_is_a_usage_error(run: Run, lifetime: str) -> None:
+    outcome = run("token", "--workspace", "w", "--expires-in", lifetime)
+    assert outcome.code == 2
+    assert "must be like 90 (seconds), 15m, 8h or 7d" in outcome.err
+
+
+def test_a_token_without_a_workspace_is_not_minted(run: Run) -> None:
+    assert run("token").code == 2
+
+
+def test_without_a_secret_no_token_can_be_minted(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SESSIONS_JWT_SECRET")
+    outcome = run("token", "--workspace", "w")
+    assert outcome.code == 1
+    assert "SESSIONS_JWT_SECRET is not set" in outcome.err
+
+
+# ---- workspaces -----------------------------------------------------------------------------------------------------
+
+
+def test_workspaces_are_added_listed_and_removed(run: Run) -> None:
+    run("migrate")
+    assert run("workspaces", "add", "w2").out == "Added the workspace w2.\n"
+    assert run("workspaces", "add", "w2") == (0, "The workspace w2 is there already.\n", "")
+    run("import", stdin=lines(DOCUMENTED_SESSION))
+    listed = run("workspaces", "list", "--json")
+    assert json.loads(listed.out) == [{"id": FIRST_WORKSPACE, "sessions": 1}, {"id": "w2", "sessions": 0}]
+    assert FIRST_WORKSPACE in run("workspaces", "list").out
+    assert run("workspaces", "remove", FIRST_WORKSPACE, "--yes").out == (
+        f"Removed the workspace {FIRST_WORKSPACE} and its 1 sessions.\n"
+    )
+    assert json.loads(run("workspaces", "list", "--json").out) == [{"id": "w2", "sessions": 0}]
+
+
+def test_removing_asks_first_and_does_nothing_without_a_yes(run: Run) -> None:
+    run("migrate")
+    run("workspaces", "add", "w")
+    for answer in (b"", b"n\n", b"\n"):
+        outcome = run("workspaces", "remove", "w", stdin=answer)
+        assert outcome.code == 1
+        assert "Remove the workspace w and its 0 sessions for good?" in outcome.out
+    assert json.loads(run("workspaces", "list", "--json").out) == [{"id": "w", "sessions": 0}]
+    assert run("workspaces", "remove", "w", stdin=b"y\n").code == 0
+    assert json.loads(run("workspaces", "list", "--json").out) == []
+
+
+def test_an_added_workspace_answers_with_an_empty_list_and_a_removed_one_with_404(
+    run: Run, client_of: ClientOf, tmp_path: Path, mint: Mint
+) -> None:
+    run("migrate")
+    run("workspaces", "add", "w")
+    client = client_of(f"sqlite:///{tmp_path}/sessions.sqlite3")
+    headers = {"Authorization": f"Bearer {mint(workspaces=['w'])}"}
+    assert client.get("/v1/workspace/w/sessions", headers=headers).json() == {"sessions": []}
+    run("workspaces", "remove", "w", "--yes")
+    assert client.get("/v1/workspace/w/sessions", headers=headers).status_code == 404
+
+
+def test_a_workspace_that_is_not_there_cannot_be_removed(run: Run) -> None:
+    run("migrate")
+    assert run("workspaces", "remove", "w", "--yes") == (1, "", "error: there is no workspace w\n")
+
+
+def test_a_workspace_needs_an_id_that_the_contract_allows(run: Run) -> None:
+    run("migrate")
+    outcome = run("workspaces", "add", "no id")
+    assert outcome.code == 2
+    assert "an opaque identifier of 1 to 64" in outcome.err
+
+
+# ---- import ---------------------------------------------------------------------------------------------------------
+
+
+def test_files_and_standard_input_are_imported_and_counted(run: Run, tmp_path: Path) -> None:
+    run("migrate")
+    documents = list(demo.documents())
+    (tmp_path / "a.ndjson").write_bytes(lines(*documents[:100]))
+    (tmp_path / "b.json").write_bytes(encode({"sessions": documents[100:200]}))
+    outcome = run("import", "a.ndjson", "b.json", "-", stdin=encode(documents[200:]))
+    assert outcome == (0, "read 360: 360 new, 0 changed, 0 unchanged, 0 rejected\n", "")
+    assert run("import", "a.ndjson").out == "read 100: 0 new, 0 changed, 100 unchanged, 0 rejected\n"
+
+
+def test_a_bad_document_is_reported_by_file_and_line_and_nothing_is_imported(run: Run, tmp_path: Path) -> None:
+    run("migrate")
+    (tmp_path / "a.ndjson").write_bytes(lines(DOCUMENTED_SESSION, BAD))
+    outcome = run("import", "a.ndjson")
+    assert outcome.code == 1
+    assert outcome.out == ""
+    assert outcome.err.startswith("error: a.ndjson:2: status must be one of scheduled, in-progress, completed, cancelled")
+    assert outcome.err.endswith("error: nothing was imported\n")
+    assert json.loads(run("workspaces", "list", "--json").out) == []
+
+
+def test_bad_documents_are_set_aside_and_the_rest_is_imported(run: Run, tmp_path: Path) -> None:
+    run("migrate")
+    (tmp_path / "a.ndjson").write_bytes(lines(BAD, DOCUMENTED_SESSION) + b"{oops\n")
+    outcome = run("import", "--reject", "bad.ndjson", "a.ndjson")
+    assert outcome.code == 0
+    assert outcome.out == "read 3: 1 new, 0 changed, 0 unchanged, 2 rejected\n"
+    assert "rejected: a.ndjson:1: status must be" in outcome.err
+    assert "rejected: a.ndjson:3: is not JSON" in outcome.err
+    assert (tmp_path / "bad.ndjson").read_bytes() == encode(BAD) + b"\n{oops\n"
+
+
+def test_a_file_for_rejected_documents_is_never_overwritten_and_not_left_behind_empty(run: Run, tmp_path: Path) -> None:
+    run("migrate")
+    (tmp_path / "kept.ndjson").write_text("precious")
+    outcome = run("import", "--reject", "kept.ndjson", stdin=lines(DOCUMENTED_SESSION))
+    assert outcome.code == 1
+    assert "kept.ndjson is there already" in outcome.err
+    assert (tmp_path / "kept.ndjson").read_text() == "precious"
+    assert run("import", "--reject", "new.ndjson", stdin=lines(DOCUMENTED_SESSION)).code == 0
+    assert not (tmp_path / "new.ndjson").exists()
+
+
+def test_replace_makes_a_workspace_exactly_the_input(run: Run) -> None:
+    run("migrate")
+    run("import", stdin=lines(DOCUMENTED_SESSION, {**DOCUMENTED_SESSION, "id": "gone"}))
+    outcome = run("import", "--replace", stdin=lines(DOCUMENTED_SESSION))
+    assert outcome.out == "read 1: 0 new, 0 changed, 1 unchanged, 0 rejected, 1 removed\n"
+
+
+def test_a_file_that_cannot_be_read_is_told_before_anything_is_imported(run: Run, tmp_path: Path) -> None:
+    run("migrate")
+    (tmp_path / "a.ndjson").write_bytes(lines(DOCUMENTED_SESSION))
+    outcome = run("import", "a.ndjson", "missing.ndjson")
+    assert outcome == (1, "", "error: missing.ndjson cannot be read: No such file or directory\n")
+    assert json.loads(run("workspaces", "list", "--json").out) == []

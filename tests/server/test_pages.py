@@ -1,0 +1,84 @@
+"""What is served outside the contract."""
+
+from pathlib import Path
+
+import httpx
+import pytest
+import yaml
+from starlette.testclient import TestClient
+
+from handlers.keys import StaticKeys
+from openapi.contract import CONTRACT, load
+from server.app import create_app
+from server.settings import Settings
+from tests.conftest import ClientOf
+
+
+@pytest.fixture
+def client(client_of: ClientOf, database_url: str) -> httpx.Client:
+    return client_of(database_url)
+
+
+def test_the_contract_is_served_as_it_was_written(client: httpx.Client) -> None:
+    response = client.get("/openapi.yaml")
+    assert response.content == CONTRACT.read_bytes()
+    assert response.headers["content-type"] == "application/yaml"
+
+
+def test_the_contract_is_served_as_json_with_the_same_content(client: httpx.Client) -> None:
+    response = client.get("/openapi.json")
+    assert response.headers["content-type"] == "application/json"
+    assert response.json() == load().document == yaml.safe_load(CONTRACT.read_bytes())
+
+
+def test_the_served_contract_can_be_revalidated(client: httpx.Client) -> None:
+    etag = client.get("/openapi.json").headers["etag"]
+    assert client.get("/openapi.json", headers={"If-None-Match": etag}).status_code == 304
+
+
+def test_the_documentation_page_is_made_of_files_from_this_server_alone(client: httpx.Client) -> None:
+    page = client.get("/docs")
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert "http" not in page.text.replace("<!DOCTYPE html>", "")
+    for path, media_type in {
+        "/docs/swagger-ui.css": "text/css",
+        "/docs/swagger-ui-bundle.js": "text/javascript",
+        "/docs/start.js": "text/javascript",
+    }.items():
+        assert path.removeprefix("/") in page.text
+        asset = client.get(path)
+        assert asset.status_code == 200
+        assert asset.headers["content-type"].startswith(media_type)
+        assert asset.headers["x-content-type-options"] == "nosniff"
+        assert "script-src 'self'" in asset.headers["content-security-policy"]
+
+
+def test_swagger_ui_is_of_version_5(client: httpx.Client) -> None:
+    assert 'PACKAGE_VERSION:"5.' in client.get("/docs/swagger-ui-bundle.js").text
+
+
+@pytest.mark.parametrize("name", ["swagger.html", "..%2F..%2F__init__.py", "%2e%2e/__init__.py", "index.html"])
+def test_no_other_file_can_be_asked_for(client: httpx.Client, name: str) -> None:
+    response = client.get(httpx.URL("http://tests", raw_path=f"/docs/{name}".encode()))
+    assert response.status_code == 404
+    assert response.headers["content-type"] == "application/problem+json"
+
+
+def test_the_bare_address_leads_to_the_documentation_without_naming_a_host(client: httpx.Client) -> None:
+    response = client.get("/", headers={"Host": "evil.example"})
+    assert response.status_code == 307
+    assert response.headers["location"] == "docs"
+
+
+def test_health_says_that_the_process_lives_and_readiness_that_the_database_answers(client: httpx.Client) -> None:
+    assert client.get("/healthz").json() == {"status": "ok"}
+    assert client.get("/readyz").json() == {"status": "ok"}
+
+
+def test_without_its_database_the_server_is_alive_and_not_ready(tmp_path: Path) -> None:
+    # The application is asked before its start-up check, as it may be when the database goes away later.
+    client = TestClient(create_app(Settings(StaticKeys(()), f"sqlite:///{tmp_path}/missing.sqlite3")))
+    assert client.get("/healthz").status_code == 200
+    response = client.get("/readyz")
+    assert response.status_code == 503
+    assert response.json() == {"status": "database not ready"}

@@ -1,0 +1,115 @@
+"""The real program: a process of its own, real sockets, and the lines that it prints for people to paste."""
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import httpx
+import pytest
+
+from db import demo
+from db.demo import DOCUMENTED_SESSION, FIRST_WORKSPACE
+from openapi.json import encode
+from tests.conftest import SECRET
+
+PROGRAM = str(Path(sys.executable).with_name("sessions-api"))
+TIMEOUT = 60
+
+Start = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Start the program in an empty folder; whatever still runs at the end of the test is ended."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start_program(*arguments: str, **variables: str) -> subprocess.Popen[str]:
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("SESSIONS_")}
+        process = subprocess.Popen(
+            [PROGRAM, *arguments],
+            cwd=tmp_path,
+            env={**clean, "PYTHONUNBUFFERED": "1", **variables},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        started.append(process)
+        return process
+
+    yield start_program
+    for process in started:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate(timeout=TIMEOUT)
+
+
+def read_until(process: subprocess.Popen[str], words: str) -> str:
+    """The next line with these words; all that was printed is shown when there is none."""
+    assert process.stdout is not None
+    printed = ""
+    for line in process.stdout:
+        printed += line
+        if words in line:
+            return line
+    pytest.fail(f"no line has {words!r} in:\n{printed}")
+
+
+def test_the_demo_prints_a_curl_line_that_works_when_it_is_pasted(start: Start) -> None:
+    process = start("demo", "--port", "0")
+    documentation = read_until(process, "Swagger UI:").split()[-1]
+    curl = shlex.split(read_until(process, "curl "))
+    answer = subprocess.run(curl, capture_output=True, timeout=TIMEOUT, check=True).stdout
+    assert json.loads(answer) == {"sessions": [DOCUMENTED_SESSION]}
+    assert httpx.get(documentation).status_code == 200
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=TIMEOUT)
+    assert process.returncode == 0
+
+
+def test_each_run_of_the_demo_has_a_secret_of_its_own(start: Start) -> None:
+    first, second = start("demo", "--port", "0"), start("demo", "--port", "0", "--database", "second.sqlite3")
+    curl = shlex.split(read_until(first, "curl "))
+    address = read_until(second, "Swagger UI:").split()[-1].removesuffix("/docs")
+    token = curl[curl.index("-H") + 1].split("Bearer ")[1]
+    response = httpx.get(f"{address}/v1/workspace/{FIRST_WORKSPACE}/sessions", headers={"Authorization": f"Bearer {token}"})
+    assert response.status_code == 401
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_migrate_import_token_and_serve_are_all_that_it_takes(start: Start, workers: str, tmp_path: Path) -> None:
+    settings = {"SESSIONS_JWT_SECRET": SECRET, "SESSIONS_DATABASE_URL": "sqlite:///sessions.sqlite3"}
+    documents = list(demo.documents())
+    (tmp_path / "sessions.json").write_bytes(encode({"sessions": documents}))
+
+    def finish(*arguments: str) -> str:
+        process = start(*arguments, **settings)
+        out, _ = process.communicate(timeout=TIMEOUT)
+        assert process.returncode == 0, out
+        return out
+
+    finish("migrate")
+    assert finish("import", "sessions.json") == "read 360: 360 new, 0 changed, 0 unchanged, 0 rejected\n"
+    token = finish("token", "--workspace", FIRST_WORKSPACE).strip()
+    server = start("serve", "--port", "0", "--workers", workers, **settings)
+    address = read_until(server, "Uvicorn running on").split("running on ")[1].split()[0]
+    if workers != "1":  # the parent has the address; a worker has to answer it
+        read_until(server, "Application startup complete")
+    client = httpx.Client(base_url=address, headers={"Authorization": f"Bearer {token}"})
+    held = {document["id"]: document for document in documents if document["workspaceId"] == FIRST_WORKSPACE}
+    listed = client.get(f"/v1/workspace/{FIRST_WORKSPACE}/sessions")
+    assert {session["id"]: session for session in listed.json()["sessions"]} == held
+    assert "server" not in listed.headers
+    head = client.head(f"/v1/workspace/{FIRST_WORKSPACE}/sessions")
+    assert head.headers["content-length"] == listed.headers["content-length"]
+    client.close()
+    server.send_signal(signal.SIGTERM)
+    out, _ = server.communicate(timeout=TIMEOUT)
+    assert server.returncode in (0, -signal.SIGTERM), out
+    assert token not in out
