@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from db import demo
 from db.demo import DOCUMENTED_SESSION, FIRST_WORKSPACE, SECOND_WORKSPACE
 from openapi import timestamps
+from openapi.contract import load
 from tests.conftest import ClientOf, Mint, Store
 
 PATH = f"/v1/workspace/{FIRST_WORKSPACE}/sessions"
@@ -48,6 +49,13 @@ def test_the_documented_answer_is_returned_field_for_field(client: httpx.Client)
 
 def test_the_documented_session_is_the_first_of_the_demo_data(client: httpx.Client) -> None:
     assert client.get(PATH).json()["sessions"][0] == DOCUMENTED_SESSION
+
+
+def test_the_examples_of_the_contract_together_find_the_documented_session(client: httpx.Client) -> None:
+    # Swagger UI fills them in, so this is what a newcomer sees at the first try.
+    parameters = load().document["components"]["parameters"].values()
+    question = {each["name"]: each["example"] for each in parameters if each["in"] == "query"}
+    assert client.get(PATH, params=as_query(question)).json()["sessions"][0] == DOCUMENTED_SESSION
 
 
 def test_without_filters_the_list_is_everything_in_order(client: httpx.Client) -> None:

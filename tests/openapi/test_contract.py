@@ -97,11 +97,11 @@ _PARAMETERS = ("components", "parameters")
         (lambda d: _at(d, *_PARAMETERS, "ServiceIds").update(explode=True), "explode: false"),
         (lambda d: _at(d, *_PARAMETERS, "ServiceIds", "schema").pop("minItems"), "give it minItems"),
         (lambda d: _at(d, *_PARAMETERS, "Status").update(schema={"type": "number", "description": "N."}), "type number"),
-        (lambda d: _at(d, *_PARAMETERS, "Status").update(schema={"type": "string"}, examples={}), "lacks 'description'"),
+        (lambda d: _at(d, *_PARAMETERS, "Status").update(schema={"type": "string"}), "lacks 'description'"),
         (lambda d: _at(d, *_PARAMETERS, "Status").update({"in": "header"}), "stands in header"),
         (
-            lambda d: _at(d, *_PARAMETERS, "ClientId", "examples", "client").update(value="no id"),
-            "components/parameters/ClientId/examples/client",
+            lambda d: _at(d, *_PARAMETERS, "ClientId").update(example="no id"),
+            "components/parameters/ClientId/example",
         ),
         (lambda d: _at(d, "components", "schemas", "Id").update(example="no id"), "components/schemas/Id/example"),
         (
