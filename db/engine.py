@@ -68,11 +68,8 @@ class Database:
         if not self._read_only:
             # sqlite3 would open a transaction of its own at the first INSERT, after the reads it should protect.
             connection.isolation_level = None
-        if self._read_only:
-            settings = ["query_only = ON"]
-        else:
-            # With a write-ahead log, readers go on while an import writes.
-            settings = ["journal_mode = WAL", "synchronous = NORMAL"]
+        # With a write-ahead log, readers go on while an import writes.
+        settings = ["query_only = ON"] if self._read_only else ["journal_mode = WAL", "synchronous = NORMAL"]
         try:
             for setting in [*settings, "foreign_keys = ON"]:
                 connection.execute(f"PRAGMA {setting}")

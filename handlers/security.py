@@ -4,10 +4,12 @@ The order is fixed: no valid token is 401, a valid token without the permission 
 looks at the database, so a foreign workspace is refused alike whether or not it exists.
 """
 
-import math
+import json
+import re
+from base64 import urlsafe_b64decode
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 import jwt
 from jwt.exceptions import (
@@ -29,6 +31,13 @@ from openapi.errors import ContractError
 
 REALM = "sessions"
 EVERY_WORKSPACE = "*"
+LONGEST_TOKEN = 16_384
+"""Characters. The time to decode a token grows with its length, and is spent before anything is known about the sender."""
+LONGEST_SUBJECT = 2048
+"""Characters; the longest names in common use are those of workloads (SPIFFE-ID, section 2.3)."""
+_LAST_MOMENT = 253_402_300_799  # 9999-12-31T23:59:59Z
+_COMPACT_FORM = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")  # RFC 7515, sections 2 and 7.1
+_NOT_IN_NAMES = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # control characters, and halves of characters
 
 
 class TokenRefused(Exception):
@@ -95,10 +104,10 @@ def token_verifier(keys: KeySource, rules: TokenRules) -> Verify:
         refusal: PyJWTError | None = None
         for key in candidates:
             try:
-                payload = jwt.decode(
+                jwt.decode(
                     token,
                     key.material,
-                    algorithms=[header["alg"]],
+                    algorithms=[header["alg"]],  # one of key.algorithms, or the key were no candidate
                     options=options,
                     audience=rules.audience,
                     issuer=rules.issuer,
@@ -109,22 +118,56 @@ def token_verifier(keys: KeySource, rules: TokenRules) -> Verify:
             except PyJWTError as error:
                 raise TokenRefused(_in_words(error, rules)) from error
             else:
-                return _claims(payload, rules)
+                return _claims(_json_object(token.split(".")[1]), rules)
         raise TokenRefused("The signature of the token is not valid.") from refusal
 
     return verify
 
 
 def _header(token: str) -> Mapping[str, Any]:
-    try:
-        header = jwt.get_unverified_header(token)
-    except PyJWTError as error:
-        raise TokenRefused("The token is malformed.") from error
+    if len(token) > LONGEST_TOKEN:
+        raise TokenRefused(f"The token is longer than {LONGEST_TOKEN} characters.")
+    if not _COMPACT_FORM.fullmatch(token):
+        raise TokenRefused("The token is malformed.")
+    header = _json_object(token.partition(".")[0])
+    if not isinstance(header.get("alg"), str) or not isinstance(header.get("kid", ""), str):
+        raise TokenRefused("The token is malformed.")
+    if "crit" in header:
+        # RFC 7515, section 4.1.11: what a token calls critical must be understood, and nothing is here.
+        raise TokenRefused("The token asks for an extension (crit) that this server does not have.")
     # RFC 9068, section 4, and RFC 8725, section 3.11: a token made for another purpose is not an access token.
     kind = header.get("typ", "JWT")
     if not isinstance(kind, str) or kind.lower().removeprefix("application/") not in ("jwt", "at+jwt"):
         raise TokenRefused("The token is of a type (typ) that is not meant for access.")
     return header
+
+
+def _json_object(segment: str) -> dict[str, Any]:
+    """The JSON object in a segment of a token, read so strictly that nobody else can read it differently.
+
+    PyJWT takes the last of two members of one name, UTF-16, and NaN (RFC 8725, sections 2.6 and 3.7; RFC 7519, section 4).
+    """
+    try:
+        value = _STRICT_JSON.decode(urlsafe_b64decode(segment + "=" * (-len(segment) % 4)).decode())
+    except (ValueError, RecursionError):
+        raise TokenRefused("The token is malformed.") from None
+    if not isinstance(value, dict):
+        raise TokenRefused("The token is malformed.")
+    return value
+
+
+def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("two members have one name")
+    return members
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+_STRICT_JSON = json.JSONDecoder(object_pairs_hook=_unique_members, parse_constant=_no_constant)
 
 
 def _in_words(error: PyJWTError, rules: TokenRules) -> str:
@@ -151,16 +194,25 @@ def _claims(payload: Mapping[str, Any], rules: TokenRules) -> Claims:
     for name in ("exp", "nbf", "iat"):
         moment = payload.get(name, 0)
         # PyJWT reads texts and booleans as numbers here (RFC 7519, section 2: NumericDate is a JSON number).
-        if isinstance(moment, bool) or not isinstance(moment, (int, float)) or not math.isfinite(moment):
-            raise TokenRefused(f"The claim {name} of the token is not a number.")
+        if isinstance(moment, bool) or not isinstance(moment, (int, float)) or not 0 <= moment <= _LAST_MOMENT:
+            raise TokenRefused(f"The claim {name} of the token is not a time.")
+    if not isinstance(payload.get("iss", ""), str):
+        raise TokenRefused("The claim iss of the token is not a text.")
+    if rules.audience is None and "aud" in payload:
+        # PyJWT lets an empty one pass (RFC 7519, section 4.1.3).
+        raise TokenRefused(_in_words(InvalidAudienceError(), rules))
     subject = payload.get("sub")
-    if subject is not None and (not isinstance(subject, str) or not subject or "\0" in subject):
+    if subject is not None and not (isinstance(subject, str) and _is_name(subject)):
         raise TokenRefused("The claim sub of the token is not a name.")
     return Claims(
         subject,
         _texts(payload, rules.scope_claims, split=True),
         _texts(payload, rules.workspace_claims, split=False),
     )
+
+
+def _is_name(text: str) -> bool:
+    return 0 < len(text) <= LONGEST_SUBJECT and not _NOT_IN_NAMES.search(text)
 
 
 def _texts(payload: Mapping[str, Any], names: Sequence[str], *, split: bool) -> frozenset[str]:

@@ -1,11 +1,16 @@
 """What an operator can set: environment variables that begin with SESSIONS_, read once."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
+
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
 from db.engine import async_url
 from handlers.keys import (
@@ -24,6 +29,7 @@ from handlers.security import TokenRules
 PREFIX = "SESSIONS_"
 DEFAULT_DATABASE_URL = "sqlite:///sessions.sqlite3"
 _LONGEST_LEEWAY = 300
+_LOG_LEVELS = ("debug", "info", "warning", "error")
 
 T = TypeVar("T")
 
@@ -50,7 +56,7 @@ VARIABLES: Mapping[str, str] = {
     "DATABASE_URL": f"where the sessions are (default: {DEFAULT_DATABASE_URL})",
     "JWT_SECRET": "secret of at least 32 bytes that HS256 tokens are signed with",
     "JWT_PUBLIC_KEYS": "PEM files with public keys, separated by commas",
-    "JWKS": "file or URL of a JWK set",
+    "JWKS": "file or https URL of a JWK set",
     "JWT_ALGORITHMS": "accepted algorithms, separated by commas (default: all that fit the keys)",
     "JWT_ISSUER": "required iss of tokens (default: any)",
     "JWT_AUDIENCE": "required aud of tokens (default: tokens must have none)",
@@ -61,6 +67,9 @@ VARIABLES: Mapping[str, str] = {
 }
 """Every setting, without the prefix, and what it is for."""
 
+# What Kubernetes sets in every container beside a service that is named "sessions".
+_KUBERNETES = re.compile(r"SERVICE_HOST|SERVICE_PORT(_.+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?")
+
 
 class _Reader:
     """Reads variables one by one and collects what is wrong with them."""
@@ -68,29 +77,43 @@ class _Reader:
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
         self.problems: list[str] = []
+        for name in sorted(environment):
+            if name.startswith(PREFIX):
+                self._require_known(name.removeprefix(PREFIX), environment[name])
+
+    def _require_known(self, name: str, value: str) -> None:
+        if name in VARIABLES or (_KUBERNETES.fullmatch(name) and (name != "PORT" or "://" in value)):
+            return
+        near = get_close_matches(name.upper(), VARIABLES, n=1)
+        self.problem(name, "is not a setting" + (f"; did you mean {PREFIX}{near[0]}?" if near else ""))
 
     def text(self, name: str) -> str | None:
         return self._environment.get(PREFIX + name, "").strip() or None
 
+    def required_value(self, name: str) -> str | None:
+        """What tokens must have, if that is set. Left empty by mistake, it would silently ask for nothing."""
+        if PREFIX + name in self._environment and self.text(name) is None:
+            self.problem(name, "is empty; give it a value, or leave it out if tokens need none")
+        return self.text(name)
+
     def parsed(self, name: str, parse: Callable[[str], T], default: T) -> T:
+        """The parsed value, or the default. Each argument of a ValueError is a problem that reads on from the name."""
         text = self.text(name)
         if text is None:
             return default
         try:
             return parse(text)
         except ValueError as error:
-            self.problem(name, str(error))
+            for what in error.args:
+                self.problem(name, what)
             return default
 
     def problem(self, name: str, what: str) -> None:
         self.problems.append(f"{PREFIX}{name} {what}")
 
-    def unknown(self) -> None:
-        for name in sorted(self._environment):
-            if name.startswith(PREFIX) and name.removeprefix(PREFIX) not in VARIABLES:
-                near = get_close_matches(name.removeprefix(PREFIX), VARIABLES, n=1)
-                hint = f"; did you mean {PREFIX}{near[0]}?" if near else ""
-                self.problem(name.removeprefix(PREFIX), f"is not a setting{hint}")
+    def finish(self) -> None:
+        if self.problems:
+            raise SettingsError(self.problems)
 
 
 def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
@@ -100,20 +123,11 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         SettingsError: naming everything that is missing or wrong.
     """
     reader = _Reader(environment)
-    reader.unknown()
-    defaults = TokenRules()
-    tokens = TokenRules(
-        issuer=reader.text("JWT_ISSUER"),
-        audience=reader.text("JWT_AUDIENCE"),
-        leeway=reader.parsed("JWT_LEEWAY", _leeway, defaults.leeway),
-        scope_claims=reader.parsed("JWT_SCOPE_CLAIMS", _names, defaults.scope_claims),
-        workspace_claims=reader.parsed("JWT_WORKSPACE_CLAIMS", _names, defaults.workspace_claims),
-    )
     database_url = _read_database_url(reader)
+    tokens = _read_token_rules(reader)
     log_level = reader.parsed("LOG_LEVEL", _log_level, "info")
     keys = _read_keys(reader)
-    if reader.problems or keys is None:
-        raise SettingsError(reader.problems)
+    reader.finish()
     return Settings(keys, database_url, tokens, log_level)
 
 
@@ -121,12 +135,11 @@ def database_url_from(environment: Mapping[str, str] = os.environ) -> str:
     """The database's URL alone, for commands that need no keys.
 
     Raises:
-        SettingsError: when it is not usable.
+        SettingsError: when it is not usable, or another variable may be a misspelling of it.
     """
     reader = _Reader(environment)
     url = _read_database_url(reader)
-    if reader.problems:
-        raise SettingsError(reader.problems)
+    reader.finish()
     return url
 
 
@@ -136,65 +149,92 @@ def secret_from(environment: Mapping[str, str] = os.environ) -> tuple[bytes, Tok
     Raises:
         SettingsError: when there is no secret: tokens are then issued by whoever holds the private key.
     """
-    if not environment.get(PREFIX + "JWT_SECRET", "").strip():
-        raise SettingsError([f"{PREFIX}JWT_SECRET is not set; tokens can be minted from an HS256 secret only"])
-    settings = read_settings(environment)
-    return environment[PREFIX + "JWT_SECRET"].strip().encode(), settings.tokens
+    reader = _Reader(environment)
+    keys = _read_keys(reader) if reader.text("JWT_SECRET") else None
+    if keys is None:
+        reader.problem("JWT_SECRET", "is not set; tokens can be minted from an HS256 secret only")
+    tokens = _read_token_rules(reader)
+    reader.finish()
+    assert isinstance(keys, StaticKeys)  # those of a secret
+    return keys.keys[0].material, tokens
 
 
 def _read_database_url(reader: _Reader) -> str:
-    def usable(url: str) -> str:
-        async_url(url)
-        return url
-
-    return reader.parsed("DATABASE_URL", usable, DEFAULT_DATABASE_URL)
+    return reader.parsed("DATABASE_URL", _usable_database_url, DEFAULT_DATABASE_URL)
 
 
-def _read_keys(reader: _Reader) -> KeySource | None:
-    """The keys from the one source that is set. A secret beside public keys would let a public key act as a secret."""
-    sources = [name for name in ("JWT_SECRET", "JWT_PUBLIC_KEYS", "JWKS") if reader.text(name)]
-    if not sources:
+def _usable_database_url(url: str) -> str:
+    try:
+        make_url(url)
+    except (ArgumentError, ValueError):
+        # SQLAlchemy's words may hold a part of the password, when that has an @ in it.
+        raise ValueError(
+            f"is not a database URL such as {DEFAULT_DATABASE_URL}; write an @ in a password as %40, and so on"
+        ) from None
+    async_url(url)
+    return url
+
+
+def _read_token_rules(reader: _Reader) -> TokenRules:
+    defaults = TokenRules()
+    return TokenRules(
+        issuer=reader.required_value("JWT_ISSUER"),
+        audience=reader.required_value("JWT_AUDIENCE"),
+        leeway=reader.parsed("JWT_LEEWAY", _leeway, defaults.leeway),
+        scope_claims=reader.parsed("JWT_SCOPE_CLAIMS", _claim_names, defaults.scope_claims),
+        workspace_claims=reader.parsed("JWT_WORKSPACE_CLAIMS", _claim_names, defaults.workspace_claims),
+    )
+
+
+def _from_secret(_algorithms: frozenset[str], text: str) -> KeySource:
+    return StaticKeys((secret_key(text),))
+
+
+def _from_pem_files(algorithms: frozenset[str], text: str) -> KeySource:
+    keys: list[Key] = []
+    problems: list[str] = []
+    for name in _names(text):
+        try:
+            keys.append(public_key(Path(name), algorithms))
+        except ValueError as error:
+            problems += error.args
+    if problems:
+        raise ValueError(*problems)
+    return StaticKeys(tuple(keys))
+
+
+def _from_jwks(algorithms: frozenset[str], text: str) -> KeySource:
+    return JWKSServer(text, algorithms) if "://" in text else jwks_file(Path(text), algorithms)
+
+
+class _KeyVariable(NamedTuple):
+    algorithms: tuple[str, ...]
+    read: Callable[[frozenset[str], str], KeySource]
+
+
+_KEY_VARIABLES: Mapping[str, _KeyVariable] = {
+    "JWT_SECRET": _KeyVariable(SYMMETRIC, _from_secret),
+    "JWT_PUBLIC_KEYS": _KeyVariable(ASYMMETRIC, _from_pem_files),
+    "JWKS": _KeyVariable(ASYMMETRIC, _from_jwks),
+}
+
+
+def _read_keys(reader: _Reader) -> KeySource:
+    """The keys, from the one variable that is set. Beside a secret, a public key could be made to act as one."""
+    given = [name for name in _KEY_VARIABLES if reader.text(name)]
+    if not given:
         reader.problem(
             "JWT_SECRET",
             f"is not set, nor is {PREFIX}JWT_PUBLIC_KEYS or {PREFIX}JWKS: one of them must say which keys to trust",
         )
-        return None
-    if len(sources) > 1:
-        reader.problem(sources[0], f"and {' and '.join(PREFIX + name for name in sources[1:])} are both set; keep one")
-    (accepted, what) = (SYMMETRIC, "a secret") if sources[0] == "JWT_SECRET" else (ASYMMETRIC, "public keys")
-
-    def parse_algorithms(text: str) -> frozenset[str]:
-        names = frozenset(_names(text))
-        if names - set(accepted):
-            raise ValueError(
-                f"names {', '.join(sorted(names - set(accepted)))}; with {what} it may name {', '.join(accepted)}"
-            )
-        return names
-
-    algorithms = reader.parsed("JWT_ALGORITHMS", parse_algorithms, frozenset(accepted))
-
-    def from_files(text: str) -> KeySource | None:
-        keys: list[Key] = []
-        for name in _names(text):
-            try:
-                keys.append(public_key(Path(name), algorithms))
-            except ValueError as error:
-                reader.problem("JWT_PUBLIC_KEYS", str(error))
-        return StaticKeys(tuple(keys))
-
-    def from_jwks(text: str) -> KeySource | None:
-        if text.startswith(("https://", "http://")):
-            return JWKSServer(text, algorithms)
-        return jwks_file(Path(text), algorithms)
-
-    parsers: dict[str, Callable[[str], KeySource | None]] = {
-        "JWT_SECRET": lambda text: StaticKeys((secret_key(text),)),
-        "JWT_PUBLIC_KEYS": from_files,
-        "JWKS": from_jwks,
-    }
-    keys: KeySource | None = None
-    for name in sources:
-        keys = reader.parsed(name, parsers[name], None)
+    if len(given) > 1:
+        others = " and ".join(PREFIX + name for name in given[1:])
+        reader.problem(given[0], f"is set beside {others}; keep one of them")
+    possible = frozenset(name for variable in given or _KEY_VARIABLES for name in _KEY_VARIABLES[variable].algorithms)
+    algorithms = reader.parsed("JWT_ALGORITHMS", partial(_algorithms, possible), possible)
+    keys: KeySource = StaticKeys(())
+    for name in given:
+        keys = reader.parsed(name, partial(_KEY_VARIABLES[name].read, algorithms), keys)
     return keys
 
 
@@ -205,13 +245,29 @@ def _names(text: str) -> tuple[str, ...]:
     return names
 
 
+def _claim_names(text: str) -> tuple[str, ...]:
+    names = _names(text)
+    # A refusal names the claim in error_description, whose characters RFC 6750, section 3, limits to these.
+    if not all(re.fullmatch(r"[ !#-\[\]-~]+", name) for name in names):
+        raise ValueError("must hold names in ASCII without quotes or backslashes")
+    return names
+
+
+def _algorithms(possible: Collection[str], text: str) -> frozenset[str]:
+    names = frozenset(_names(text))
+    wrong = sorted(names.difference(possible))
+    if wrong:
+        raise ValueError(f"names {', '.join(wrong)}; with these keys it may name {', '.join(sorted(possible))}")
+    return names
+
+
 def _leeway(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text) <= _LONGEST_LEEWAY):
-        raise ValueError(f"must be a whole number of seconds from 0 to {_LONGEST_LEEWAY}; it is {text!r}")
+    if not re.fullmatch("[0-9]{1,3}", text) or int(text) > _LONGEST_LEEWAY:
+        raise ValueError(f"must be a whole number of seconds from 0 to {_LONGEST_LEEWAY}")
     return int(text)
 
 
 def _log_level(text: str) -> str:
-    if text.lower() not in ("debug", "info", "warning", "error"):
-        raise ValueError(f"must be debug, info, warning or error; it is {text!r}")
+    if text.lower() not in _LOG_LEVELS:
+        raise ValueError(f"must be {', '.join(_LOG_LEVELS[:-1])} or {_LOG_LEVELS[-1]}")
     return text.lower()

@@ -120,7 +120,9 @@ def test_a_date_range_that_ends_before_it_begins_is_a_valid_question_with_an_emp
         ("dateFrom=2016-12-31T23:59:60Z&dateTo=2024-01-20", True),
     ],
 )
-def test_both_ends_of_a_date_range_are_inclusive_to_the_millisecond(client: httpx.Client, query: str, listed: bool) -> None:
+def test_both_ends_of_a_date_range_are_inclusive_to_the_millisecond(
+    client: httpx.Client, query: str, *, listed: bool
+) -> None:
     assert (DOCUMENTED_SESSION["id"] in ids(client.get(f"{PATH}?{query}"))) is listed
 
 

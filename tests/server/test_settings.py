@@ -1,0 +1,461 @@
+"""What an operator sets, and what they are told when it is wrong."""
+
+import asyncio
+import dataclasses
+import json
+import os
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from jwt.algorithms import RSAAlgorithm
+
+from handlers.keys import JWKSServer, StaticKeys
+from handlers.security import Claims, TokenRefused, TokenRules, token_verifier
+from server.settings import (
+    DEFAULT_DATABASE_URL,
+    PREFIX,
+    VARIABLES,
+    Settings,
+    SettingsError,
+    database_url_from,
+    read_settings,
+    secret_from,
+)
+
+SECRET = "a-secret-in-the-environment-that-is-long-enough"
+WITH_SECRET = {"SESSIONS_JWT_SECRET": SECRET}
+CLAIMS = {"sub": "u1", "exp": 4_102_444_800}
+RSA = rsa.generate_private_key(65537, 2048)
+EC = ec.generate_private_key(ec.SECP256R1())
+ED25519 = ed25519.Ed25519PrivateKey.generate()
+
+
+def pem(key: Any) -> bytes:
+    encoded: bytes = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    return encoded
+
+
+def private_pem(key: Any) -> bytes:
+    encoded: bytes = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return encoded
+
+
+def problems(environment: Mapping[str, str]) -> list[str]:
+    with pytest.raises(SettingsError) as wrong:
+        read_settings(environment)
+    assert str(wrong.value) == "\n".join(wrong.value.problems)
+    return list(wrong.value.problems)
+
+
+def problem(**variables: str) -> str:
+    """The one problem of an environment that is right apart from these variables."""
+    (found,) = problems({**WITH_SECRET, **{PREFIX + name: value for name, value in variables.items()}})
+    return found
+
+
+def verify(settings: Settings, token: str) -> Claims:
+    return asyncio.run(_verified(settings, token))
+
+
+async def _verified(settings: Settings, token: str) -> Claims:
+    return await token_verifier(settings.keys, settings.tokens)(token)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with key files of every kind, in which the test runs."""
+    monkeypatch.chdir(tmp_path)
+    for name, content in {
+        "rsa.pem": pem(RSA),
+        "ec.pem": pem(EC),
+        "ed25519.pem": pem(ED25519),
+        "private.pem": private_pem(EC),
+        "garbage.pem": b"\0garbage",
+        "jwks.json": json.dumps({"keys": [{**RSAAlgorithm.to_jwk(RSA.public_key(), as_dict=True), "kid": "a"}]}).encode(),
+        "private.json": json.dumps({"keys": [RSAAlgorithm.to_jwk(RSA, as_dict=True)]}).encode(),
+    }.items():
+        (tmp_path / name).write_bytes(content)
+    return tmp_path
+
+
+# What is right -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_secret_alone_is_enough() -> None:
+    settings = read_settings(WITH_SECRET)
+    assert settings.database_url == DEFAULT_DATABASE_URL == "sqlite:///sessions.sqlite3"
+    assert settings.tokens == TokenRules()
+    assert settings.log_level == "info"
+    assert verify(settings, jwt.encode(CLAIMS, SECRET, "HS256")).subject == "u1"
+
+
+def test_everything_can_be_set() -> None:
+    settings = read_settings(
+        {
+            "SESSIONS_DATABASE_URL": "sqlite:////var/lib/sessions.sqlite3",
+            "SESSIONS_JWT_SECRET": f"  {SECRET}\n",
+            "SESSIONS_JWT_ALGORITHMS": "HS256",
+            "SESSIONS_JWT_ISSUER": "https://issuer.example/",
+            "SESSIONS_JWT_AUDIENCE": "sessions-api",
+            "SESSIONS_JWT_LEEWAY": "300",
+            "SESSIONS_JWT_SCOPE_CLAIMS": "https://example.com/may , scope,",
+            "SESSIONS_JWT_WORKSPACE_CLAIMS": "tenant",
+            "SESSIONS_LOG_LEVEL": "Debug",
+        }
+    )
+    assert settings.database_url == "sqlite:////var/lib/sessions.sqlite3"
+    assert settings.tokens == TokenRules(
+        issuer="https://issuer.example/",
+        audience="sessions-api",
+        leeway=300,
+        scope_claims=("https://example.com/may", "scope"),
+        workspace_claims=("tenant",),
+    )
+    assert settings.log_level == "debug"
+    assert isinstance(settings.keys, StaticKeys)
+    assert settings.keys.keys[0].material == SECRET.encode()
+
+
+def test_other_variables_do_not_matter() -> None:
+    read_settings({**WITH_SECRET, "PATH": "/bin", "SESSION_JWT_SECRET": "x", "MY_SESSIONS_X": "y", "sessions_x": "z"})
+
+
+def test_what_kubernetes_says_of_a_service_named_sessions_does_not_matter() -> None:
+    read_settings(
+        {
+            **WITH_SECRET,
+            "SESSIONS_SERVICE_HOST": "10.0.0.11",
+            "SESSIONS_SERVICE_PORT": "80",
+            "SESSIONS_SERVICE_PORT_HTTP": "80",
+            "SESSIONS_PORT": "tcp://10.0.0.11:80",
+            "SESSIONS_PORT_80_TCP": "tcp://10.0.0.11:80",
+            "SESSIONS_PORT_80_TCP_PROTO": "tcp",
+            "SESSIONS_PORT_80_TCP_PORT": "80",
+            "SESSIONS_PORT_80_TCP_ADDR": "10.0.0.11",
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"JWT_PUBLIC_KEYS": "rsa.pem"},
+        {"JWT_PUBLIC_KEYS": " ed25519.pem , rsa.pem,ec.pem,"},
+        {"JWT_PUBLIC_KEYS": "rsa.pem", "JWT_ALGORITHMS": "PS256,RS256"},
+        {"JWKS": "jwks.json"},
+    ],
+)
+@pytest.mark.usefixtures("folder")
+def test_public_keys_come_from_files(variables: dict[str, str]) -> None:
+    settings = read_settings({PREFIX + name: value for name, value in variables.items()})
+    assert verify(settings, jwt.encode(CLAIMS, RSA, "RS256", {"kid": "a"})).subject == "u1"
+    with pytest.raises(TokenRefused):
+        verify(settings, jwt.encode(CLAIMS, SECRET, "HS256"))
+
+
+@pytest.mark.usefixtures("folder")
+def test_several_files_are_several_keys_for_a_rotation() -> None:
+    settings = read_settings({"SESSIONS_JWT_PUBLIC_KEYS": "ed25519.pem,ec.pem"})
+    assert verify(settings, jwt.encode(CLAIMS, EC, "ES256")).subject == "u1"
+    assert verify(settings, jwt.encode(CLAIMS, ED25519, "EdDSA")).subject == "u1"
+    with pytest.raises(TokenRefused):
+        verify(settings, jwt.encode(CLAIMS, RSA, "RS256"))
+
+
+@pytest.mark.parametrize("url", ["https://issuer.example/jwks.json", "http://127.0.0.1:9/jwks", "HTTPS://issuer.example/"])
+def test_a_jwk_set_behind_a_url_is_not_asked_for_at_the_start(url: str) -> None:
+    assert isinstance(read_settings({"SESSIONS_JWKS": url}).keys, JWKSServer)
+
+
+@pytest.mark.usefixtures("folder")
+def test_only_the_algorithms_that_are_named_are_accepted() -> None:
+    settings = read_settings({"SESSIONS_JWT_PUBLIC_KEYS": "rsa.pem", "SESSIONS_JWT_ALGORITHMS": "PS256"})
+    assert verify(settings, jwt.encode(CLAIMS, RSA, "PS256")).subject == "u1"
+    with pytest.raises(TokenRefused):
+        verify(settings, jwt.encode(CLAIMS, RSA, "RS256"))
+
+
+def test_settings_are_read_from_the_process_environment_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith(PREFIX)]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("SESSIONS_JWT_SECRET", SECRET)
+    monkeypatch.setenv("SESSIONS_DATABASE_URL", "sqlite:///from-the-environment.sqlite3")
+    assert read_settings().database_url == "sqlite:///from-the-environment.sqlite3"
+    assert database_url_from() == "sqlite:///from-the-environment.sqlite3"
+    assert secret_from()[0] == SECRET.encode()
+
+
+def test_every_variable_is_described() -> None:
+    assert all(VARIABLES.values())
+    assert len(VARIABLES) == 11
+
+
+# What is wrong -------------------------------------------------------------------------------------------------------------
+
+
+def test_without_keys_the_server_does_not_start() -> None:
+    for environment in ({}, {"SESSIONS_JWT_SECRET": "", "SESSIONS_JWKS": " "}):
+        (only,) = problems(environment)
+        assert only == (
+            "SESSIONS_JWT_SECRET is not set, nor is SESSIONS_JWT_PUBLIC_KEYS or SESSIONS_JWKS:"
+            " one of them must say which keys to trust"
+        )
+
+
+BAD_LEEWAYS = ("-1", "1.5", "301", "ten", "1m", "1e2", "٣", "9" * 5_000)
+
+
+@pytest.mark.parametrize(
+    ("variables", "told"),
+    [
+        (
+            {"JWT_SECRET": "short"},
+            (
+                "JWT_SECRET must be at least 32 bytes long; it has 5 (RFC 7518, section 3.2)."
+                " Make one with: openssl rand -base64 48"
+            ),
+        ),
+        (
+            {"JWT_SECRET": "a-string-secret-at-least-256-bits-long"},
+            "JWT_SECRET is an example or easily guessed. Make one with: openssl rand -base64 48",
+        ),
+        (
+            {"JWT_SECRET": pem(RSA).decode()},
+            "JWT_SECRET is a certificate, or a key in PEM, SSH or JWK form, and no secret of HS256",
+        ),
+        ({"JWKS": "https://issuer.example/"}, "JWT_SECRET is set beside SESSIONS_JWKS; keep one of them"),
+        ({"JWT_PUBLIC_KEYS": "rsa.pem"}, "JWT_SECRET is set beside SESSIONS_JWT_PUBLIC_KEYS; keep one of them"),
+        (
+            {"JWT_PUBLIC_KEYS": "rsa.pem", "JWKS": "jwks.json"},
+            "JWT_SECRET is set beside SESSIONS_JWT_PUBLIC_KEYS and SESSIONS_JWKS; keep one of them",
+        ),
+        (
+            {"JWT_SECRET": "", "JWT_PUBLIC_KEYS": "rsa.pem", "JWKS": "jwks.json"},
+            "JWT_PUBLIC_KEYS is set beside SESSIONS_JWKS; keep one of them",
+        ),
+        ({"JWT_SECRET": "", "JWT_PUBLIC_KEYS": ","}, "JWT_PUBLIC_KEYS must hold at least one name"),
+        (
+            {"JWT_SECRET": "", "JWT_PUBLIC_KEYS": "absent.pem"},
+            "JWT_PUBLIC_KEYS names absent.pem, which cannot be read: No such file or directory",
+        ),
+        (
+            {"JWT_SECRET": "", "JWT_PUBLIC_KEYS": "garbage.pem"},
+            "JWT_PUBLIC_KEYS names garbage.pem, which holds no public key in PEM (BEGIN PUBLIC KEY)",
+        ),
+        (
+            {"JWT_SECRET": "", "JWT_PUBLIC_KEYS": "private.pem"},
+            "JWT_PUBLIC_KEYS names private.pem, which holds a private key; this server needs the public one only",
+        ),
+        (
+            {"JWT_SECRET": "", "JWT_PUBLIC_KEYS": "rsa.pem", "JWT_ALGORITHMS": "ES256"},
+            (
+                "JWT_PUBLIC_KEYS names rsa.pem, whose key fits none of ES256"
+                " (RSA needs 2048 bits or more, ECDSA the curve P-256)"
+            ),
+        ),
+        (
+            {"JWT_SECRET": "", "JWKS": "absent.json"},
+            "JWKS names absent.json, which cannot be read: No such file or directory",
+        ),
+        ({"JWT_SECRET": "", "JWKS": "rsa.pem"}, "JWKS names rsa.pem, which holds no JWK set (RFC 7517, section 5)"),
+        (
+            {"JWT_SECRET": "", "JWKS": "private.json"},
+            "JWKS names private.json, which holds a private key; this server needs the public ones only",
+        ),
+        (
+            {"JWT_SECRET": "", "JWKS": "jwks.json", "JWT_ALGORITHMS": "EdDSA"},
+            "JWKS names jwks.json, in which no key fits EdDSA",
+        ),
+        (
+            {"JWT_SECRET": "", "JWKS": "ftp://issuer.example/"},
+            "JWKS is neither a file nor a URL such as https://issuer.example/jwks.json",
+        ),
+        (
+            {"JWT_SECRET": "", "JWKS": "https://"},
+            "JWKS is neither a file nor a URL such as https://issuer.example/jwks.json",
+        ),
+        (
+            {"JWT_SECRET": "", "JWKS": "http://issuer.example/"},
+            "JWKS must begin with https://: whoever can change an answer on its way could sign tokens",
+        ),
+        ({"JWT_ALGORITHMS": "RS256"}, "JWT_ALGORITHMS names RS256; with these keys it may name HS256"),
+        ({"JWT_ALGORITHMS": "HS256,none"}, "JWT_ALGORITHMS names none; with these keys it may name HS256"),
+        ({"JWT_ALGORITHMS": "hs256"}, "JWT_ALGORITHMS names hs256; with these keys it may name HS256"),
+        ({"JWT_ALGORITHMS": ","}, "JWT_ALGORITHMS must hold at least one name"),
+        (
+            {"JWT_SECRET": "", "JWKS": "jwks.json", "JWT_ALGORITHMS": "HS256,RS256"},
+            "JWT_ALGORITHMS names HS256; with these keys it may name ES256, EdDSA, PS256, RS256",
+        ),
+        ({"JWT_ISSUER": ""}, "JWT_ISSUER is empty; give it a value, or leave it out if tokens need none"),
+        ({"JWT_AUDIENCE": "  "}, "JWT_AUDIENCE is empty; give it a value, or leave it out if tokens need none"),
+        *(({"JWT_LEEWAY": text}, "JWT_LEEWAY must be a whole number of seconds from 0 to 300") for text in BAD_LEEWAYS),
+        ({"JWT_SCOPE_CLAIMS": " , "}, "JWT_SCOPE_CLAIMS must hold at least one name"),
+        ({"JWT_SCOPE_CLAIMS": 'a,"b"'}, "JWT_SCOPE_CLAIMS must hold names in ASCII without quotes or backslashes"),
+        ({"JWT_WORKSPACE_CLAIMS": "مساحة"}, "JWT_WORKSPACE_CLAIMS must hold names in ASCII without quotes or backslashes"),
+        ({"JWT_WORKSPACE_CLAIMS": "a\\b"}, "JWT_WORKSPACE_CLAIMS must hold names in ASCII without quotes or backslashes"),
+        (
+            {"JWT_WORKSPACE_CLAIMS": "a\r\nX: y"},
+            "JWT_WORKSPACE_CLAIMS must hold names in ASCII without quotes or backslashes",
+        ),
+        ({"LOG_LEVEL": "loud"}, "LOG_LEVEL must be debug, info, warning or error"),
+        ({"JWT_SECRT": "x"}, "JWT_SECRT is not a setting; did you mean SESSIONS_JWT_SECRET?"),
+        ({"JWT_PUBLIC_KEY": "x"}, "JWT_PUBLIC_KEY is not a setting; did you mean SESSIONS_JWT_PUBLIC_KEYS?"),
+        ({"DB_URL": "x"}, "DB_URL is not a setting; did you mean SESSIONS_DATABASE_URL?"),
+        ({"jwt_issuer": "x"}, "jwt_issuer is not a setting; did you mean SESSIONS_JWT_ISSUER?"),
+        ({"COLOUR": "x"}, "COLOUR is not a setting"),
+        ({"PORT": "8080"}, "PORT is not a setting"),
+        ({"": "x"}, " is not a setting"),
+    ],
+)
+@pytest.mark.usefixtures("folder")
+def test_a_problem_is_named_in_words_that_an_operator_can_act_on(variables: dict[str, str], told: str) -> None:
+    assert problem(**variables) == PREFIX + told
+
+
+@pytest.mark.usefixtures("folder")
+def test_every_problem_is_named_at_once() -> None:
+    environment = {
+        "SESSIONS_DATABASE_URL": "sessions.sqlite3",
+        "SESSIONS_JWT_PUBLIC_KEYS": "absent.pem,rsa.pem,private.pem,garbage.pem",
+        "SESSIONS_JWT_ALGORITHMS": "HS256",
+        "SESSIONS_JWT_ISSUER": "",
+        "SESSIONS_JWT_LEEWAY": "soon",
+        "SESSIONS_JWT_SCOPE_CLAIMS": ",",
+        "SESSIONS_LOG_LEVEL": "loud",
+        "SESSIONS_JWT_AUDIENSE": "x",
+    }
+    found = problems(environment)
+    assert [text.split(" ")[0] for text in found] == [
+        "SESSIONS_JWT_AUDIENSE",
+        "SESSIONS_DATABASE_URL",
+        "SESSIONS_JWT_ISSUER",
+        "SESSIONS_JWT_LEEWAY",
+        "SESSIONS_JWT_SCOPE_CLAIMS",
+        "SESSIONS_LOG_LEVEL",
+        "SESSIONS_JWT_ALGORITHMS",
+        "SESSIONS_JWT_PUBLIC_KEYS",
+        "SESSIONS_JWT_PUBLIC_KEYS",
+        "SESSIONS_JWT_PUBLIC_KEYS",
+    ]
+
+
+@pytest.mark.usefixtures("folder")
+def test_what_is_wrong_with_each_of_two_sources_is_named_too() -> None:
+    found = problems({"SESSIONS_JWT_SECRET": "short", "SESSIONS_JWT_PUBLIC_KEYS": "absent.pem"})
+    assert [text.split(" ")[1] for text in found] == ["is", "must", "names"]
+
+
+# What is not shown ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "hunter2",
+        "//user:hunter2@host/sessions",
+        "oracle://user:hunter2@host/sessions",
+        "postgresql://user:pa@hunter2:5432@host/sessions",
+        "postgresql://user:pa@host:hunter2@host/sessions",
+        "postgresql://user:pw@host:hunter2/sessions",
+        "postgresql://user:hunter2@[::1/sessions",
+        "sqlite+hunter://user:hunter2@/",
+        "sqlite://user:hunter2@host/:memory:",
+    ],
+)
+def test_a_database_url_that_cannot_be_used_is_not_repeated(url: str) -> None:
+    for read in (read_settings, database_url_from):
+        with pytest.raises(SettingsError) as wrong:
+            read({**WITH_SECRET, "SESSIONS_DATABASE_URL": url})
+        assert wrong.value.problems[0].startswith("SESSIONS_DATABASE_URL ")
+        assert "hunter2" not in "".join(traceback.format_exception(wrong.value))
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"JWT_SECRET": "hunter2"},
+        {"JWT_SECRET": "hunter2" * 10},
+        {"JWT_SECRET": '{"kty":"oct","k":"hunter2-and-some-more"}'},
+        {"JWT_SECRET": "hunter2\udcff"},
+        {"JWT_SECRET": "hunter2-hunter3-hunter4-hunter5-hunter6", "JWKS": "https://user:hunter2@issuer.example/"},
+        {"JWKS": "https://user:hunter2@issuer.example/"},
+        {"JWKS": "http://issuer.example/?key=hunter2"},
+        {"JWKS": "https://issuer.example:hunter2/"},
+        {"SECRET": "hunter2"},
+        {"JWT_SECRET_KEY": "hunter2"},
+    ],
+)
+def test_an_error_does_not_repeat_a_secret(variables: dict[str, str]) -> None:
+    with pytest.raises(SettingsError) as wrong:
+        read_settings({PREFIX + name: value for name, value in variables.items()})
+    shown = "".join(traceback.format_exception(wrong.value)) + repr(wrong.value)
+    assert "hunter2" not in shown
+
+
+def test_settings_that_are_shown_show_no_secret() -> None:
+    settings = read_settings({**WITH_SECRET, "SESSIONS_DATABASE_URL": "sqlite:///hunter2.sqlite3"})
+    for shown in (repr(settings), str(settings), f"{settings}", repr(settings.keys), f"{vars(TokenRules)}"):
+        assert SECRET not in shown
+        assert "hunter2" not in shown
+    assert repr(settings).startswith("Settings(tokens=TokenRules(")
+
+
+def test_settings_cannot_be_changed() -> None:
+    settings = read_settings(WITH_SECRET)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        settings.database_url = "x"  # type: ignore[misc]
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        settings.tokens.issuer = "x"  # type: ignore[misc]
+
+
+# Parts of the settings -----------------------------------------------------------------------------------------------------
+
+
+def test_a_command_that_needs_no_keys_reads_the_database_url_alone() -> None:
+    assert database_url_from({}) == DEFAULT_DATABASE_URL
+    assert database_url_from({"SESSIONS_DATABASE_URL": "sqlite:///x.db", "SESSIONS_JWT_SECRET": "short"}) == "sqlite:///x.db"
+
+
+def test_a_misspelt_database_url_does_not_lead_to_the_default_database() -> None:
+    with pytest.raises(SettingsError, match="SESSIONS_DATABSE_URL is not a setting; did you mean SESSIONS_DATABASE_URL"):
+        database_url_from({"SESSIONS_DATABSE_URL": "sqlite:///x.db"})
+
+
+def test_whoever_mints_tokens_gets_the_secret_and_the_rules() -> None:
+    environment = {**WITH_SECRET, "SESSIONS_JWT_ISSUER": "me", "SESSIONS_JWT_AUDIENCE": "you"}
+    assert secret_from(environment) == (SECRET.encode(), TokenRules(issuer="me", audience="you"))
+
+
+@pytest.mark.parametrize("secret", [f" {SECRET}\n", "caffè-" + SECRET, "\udcff\udcfe-not-utf-8-" + SECRET])
+def test_what_is_minted_with_the_secret_is_accepted_by_the_server(secret: str) -> None:
+    environment = {"SESSIONS_JWT_SECRET": secret}
+    token = jwt.encode(CLAIMS, secret_from(environment)[0], "HS256")
+    assert verify(read_settings(environment), token).subject == "u1"
+
+
+@pytest.mark.parametrize(
+    ("environment", "told"),
+    [
+        ({}, "SESSIONS_JWT_SECRET is not set; tokens can be minted from an HS256 secret only"),
+        ({"SESSIONS_JWKS": "https://issuer.example/"}, "SESSIONS_JWT_SECRET is not set; tokens can be minted"),
+        ({"SESSIONS_JWT_SECRET": "short"}, "SESSIONS_JWT_SECRET must be at least 32 bytes long"),
+        ({**WITH_SECRET, "SESSIONS_JWKS": "https://issuer.example/"}, "SESSIONS_JWT_SECRET is set beside SESSIONS_JWKS"),
+        ({**WITH_SECRET, "SESSIONS_JWT_ISSUER": ""}, "SESSIONS_JWT_ISSUER is empty"),
+        ({**WITH_SECRET, "SESSIONS_JWT_ISUER": "me"}, "SESSIONS_JWT_ISUER is not a setting"),
+    ],
+)
+def test_no_token_is_minted_that_the_server_would_refuse(environment: dict[str, str], told: str) -> None:
+    with pytest.raises(SettingsError) as wrong:
+        secret_from(environment)
+    (only,) = wrong.value.problems
+    assert only.startswith(told)
+
+
+def test_tokens_can_be_minted_without_a_usable_database() -> None:
+    assert secret_from({**WITH_SECRET, "SESSIONS_DATABASE_URL": "elsewhere"})[0] == SECRET.encode()
