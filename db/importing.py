@@ -312,7 +312,7 @@ class _Import:
         for key, change in _changes(documents, await self._compare(first)):
             self._counts[change] += 1
             if change != "unchanged":
-                became.setdefault(key, change)
+                became[key] = change
 
         latest = {_key(document.fields): document.fields for document in documents}
         written = sorted(became)  # neighbours in the table fall on the same pages

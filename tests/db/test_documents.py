@@ -251,7 +251,7 @@ def test_a_message_is_short_and_steers_no_terminal(changes: dict[str, Any]) -> N
     [
         (plain().replace(b'"id"', b'"id": "1", "id"'), "has 'id' twice in one object"),
         (plain().replace(b'"notes": []', rb'"notes": [{"a": {"b": 1, "\u0062": 2}}]'), "has 'b' twice in one object"),
-        (plain().replace(b'"notes": []', rb'"notes": [{"a": "\u0022\u0022", "a": 1}]'), "has 'a' twice in one object"),
+        (plain().replace(b'"notes": []', rb'"notes": [{"a": 1, "a": "\u0022\u0022"}]'), "has 'a' twice in one object"),
         (extended().replace(b'"_id"', b'"_id": "1", "_id"'), "has '_id' twice in one object"),
     ],
 )
@@ -380,6 +380,7 @@ def test_a_date_that_is_not_one_millisecond_is_refused_with_its_place(written: A
         ({"clientId": {"$oid": "a b"}}, "clientId must be an opaque identifier of 1 to 64"),
         ({"durationMinutes": {"$numberInt": "1.5"}}, "durationMinutes holds an integer that is not written like"),
         ({"durationMinutes": {"$numberDouble": "1.5"}}, "durationMinutes must be a whole number, not 1.5"),
+        ({"durationMinutes": {"$numberDouble": "1E+300"}}, "durationMinutes must be a whole number, not 1e+300"),
         ({"invoice": {"total": {"$numberDouble": "NaN"}}}, "invoice.total holds a number that JSON lacks"),
         ({"invoice": {"total": {"$numberDouble": "1e400"}}}, "holds a number that is larger than a double can be"),
         ({"invoice": {"total": {"$numberDouble": 1.5}}}, "invoice.total holds a number that JSON lacks"),
@@ -390,6 +391,11 @@ def test_a_date_that_is_not_one_millisecond_is_refused_with_its_place(written: A
 )
 def test_a_misfit_of_extended_json_is_told_like_any_other(changes: dict[str, Any], message: str) -> None:
     assert str(bad(extended(**changes))).removeprefix("input:1: ").startswith(message)
+
+
+@pytest.mark.parametrize("content", [b'{"$oid": "a"}', b'{"$date": {"$oid": "a"}}'])
+def test_a_wrapper_alone_is_no_document(content: bytes) -> None:
+    assert bad(content).reason.startswith("is not a property of a session")
 
 
 def test_extended_json_is_read_in_open_parts_and_what_json_has_no_form_for_stays() -> None:

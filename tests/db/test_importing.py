@@ -230,21 +230,24 @@ def test_a_session_that_differs_is_changed_to_its_document(database_url: str, ch
 def test_each_document_counts_against_what_stands_when_it_comes_and_the_later_wins(
     database_url: str, notes: list[dict[str, Any]]
 ) -> None:
-    run(database_url, lines(document("stored", notes=notes)))
+    run(database_url, lines(document("stored", notes=notes), document("moved", notes=notes)))
     result = run(
         database_url,
         lines(
             document("stored", notes=notes),  # unchanged
             document("new", notes=notes),  # new
             document("new", notes=notes),  # unchanged
-            document("new", notes=notes, name="b", serviceIds=["s"], serviceNames=["s"]),  # changed
+            document("new", notes=notes, serviceIds=["s"], serviceNames=["s"]),  # changed
             document("stored", notes=notes, name="c"),  # changed
             document("stored", notes=notes),  # changed back
+            document("moved", notes=notes),  # unchanged
+            document("moved", notes=notes, startTime="09:00"),  # changed
         ),
     )
-    assert (result.read, result.new, result.changed, result.unchanged) == (6, 1, 3, 2)
+    assert (result.read, result.new, result.changed, result.unchanged) == (8, 1, 4, 3)
     assert listed(database_url) == [
-        document("new", notes=notes, name="b", serviceIds=["s"], serviceNames=["s"]),
+        document("moved", notes=notes, startTime="09:00"),
+        document("new", notes=notes, serviceIds=["s"], serviceNames=["s"]),
         document("stored", notes=notes),
     ]
 
@@ -325,6 +328,8 @@ OLDER, NEWER, NEWEST = (f"2024-01-1{day}T00:00:00.000Z" for day in (1, 2, 3))
         ([("A", NEWER), ("B", NEWER)], "B", 1),
         ([("A", OLDER), ("B", NEWEST), ("C", NEWER)], "B", 1),
         ([("A", NEWER), ("B", OLDER), ("A", NEWER)], "A", 1),
+        ([("A", OLDER), ("B", NEWER), ("B", NEWEST)], "B", 1),
+        ([("A", OLDER), ("A", NEWEST), ("B", NEWER)], "A", 1),
     ],
 )
 def test_of_names_that_disagree_the_newest_stands_and_of_equals_the_later(
