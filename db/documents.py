@@ -123,7 +123,7 @@ class DocumentReader:
             if not self._is_session(document):
                 raise self._problem(document)
         for name in self._moments:
-            if document[name].startswith("0000") or document[name][17:19] == "60":
+            if document[name].startswith("0000"):
                 raise _Problem(name, _no_such_moment(document[name]))
         if len(document["serviceNames"]) != len(document["serviceIds"]):
             held, wanted = len(document["serviceNames"]), len(document["serviceIds"])
@@ -247,12 +247,20 @@ def _open_parts(text: bytes) -> dict[str, str | None]:
         parts = _decode_open_parts(text)
     except ArithmeticError:
         raise _Problem("$", "holds a number with an exponent that is out of range") from None
-    return {
+    texts = {
         "fieldValues": _encode(parts.field_values).decode(),
         "attachments": _encode(parts.attachments).decode(),
         "notes": _encode(parts.notes).decode(),
         "invoice": None if parts.invoice is None else _encode(parts.invoice).decode(),
     }
+    for name, written in texts.items():
+        if written is not None and r"\u0000" in written and _NUL.search(written):
+            raise _Problem(name, "holds the NUL character, which PostgreSQL cannot store")
+    return texts
+
+
+# Behind an odd number of backslashes; behind an even number, it is a backslash and the letters u0000.
+_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 
 def _kind(value: JSONValue) -> str:

@@ -1,45 +1,66 @@
-"""One database, to read from or to write to."""
+"""One database, to read from or to write to: SQLite in a file, or PostgreSQL through asyncpg."""
 
+import re
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 from sqlalchemy import event, exc, make_url
-from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from db.errors import DatabaseUnavailable
 
 _BUSY_TIMEOUT = 5_000  # milliseconds for which SQLite waits for another writer
-_POOL_SIZE = 10
-_POOL_TIMEOUT = 5  # seconds for which a request waits for a free connection
+_CONNECT_TIMEOUT = 5  # seconds for which a server may take to accept a connection
+_STATEMENT_TIMEOUT = 30_000  # milliseconds for which a server may work on one statement of a reader
+_POOL: Mapping[str, Any] = {
+    "pool_size": 10,
+    "max_overflow": 0,
+    "pool_timeout": 5,  # seconds for which a request waits for a free connection
+}
+_POSTGRESQL = ("postgresql", "postgres")
+_HOST = r"(?:\[[0-9A-Fa-f:.]+\]|[^:@/?#\[\],]*)(?::[0-9]{1,5})?"
+# One host or several (libpq, "Connection URIs"); what would be ambiguous in them has to be percent-encoded.
+_POSTGRESQL_URL = re.compile(
+    rf"postgres(?:ql)?://(?:[^:@/?#]*(?::[^:@/?#]*)?@)?{_HOST}(?:,{_HOST})*(?:/[^/?#]*)?(?:\?[^#]*)?"
+)
 
 
-def async_url(url: str) -> str:
-    """Name the async driver in a database URL: `sqlite:///file.db` → `sqlite+aiosqlite:///file.db`.
+def require_usable(url: str) -> None:
+    """Make sure that a URL names a database that this program can use. Nothing is opened.
 
     Raises:
-        ValueError: when the URL is not one of a database that this program can use; the message says why.
+        ValueError: when it does not; the message says why, and never repeats the URL, which may hold a password.
     """
+    scheme = url.partition(":")[0] if ":" in url else ""
+    if scheme in _POSTGRESQL:
+        if _POSTGRESQL_URL.fullmatch(url) is None:
+            raise ValueError(
+                "is not a database URL such as postgresql://user@host:5432/database;"
+                " write an @ in a password as %40, a : as %3A, and so on"
+            )
+        return
+    if not scheme:
+        raise ValueError("is not a database URL such as sqlite:///sessions.sqlite3 or postgresql://user@host/database")
+    if scheme != "sqlite":
+        raise ValueError(f"names the database {scheme}; this program runs on sqlite:///… and postgresql://…")
     try:
-        parsed = make_url(url)
-    except exc.ArgumentError:
+        file = make_url(url).database
+    except (exc.ArgumentError, ValueError):
         raise ValueError("is not a database URL such as sqlite:///sessions.sqlite3") from None
-    if parsed.drivername not in ("sqlite", "sqlite+aiosqlite"):
-        raise ValueError(f"names the database {parsed.drivername}, but this version runs on sqlite:///…")
-    if parsed.database in (None, "", ":memory:"):
+    if file in (None, "", ":memory:"):
         raise ValueError("must name a file, such as sqlite:///sessions.sqlite3: every connection sees its own :memory:")
-    return parsed.set(drivername="sqlite+aiosqlite").render_as_string(hide_password=False)
 
 
 class Database:
     """A database that one process reads from, or writes to.
 
     A reader cannot write, whatever it is told to, and sends no BEGIN or ROLLBACK around its statements. A writer works in
-    transactions that hold the write lock from the first statement on, so that two writers wait for each other instead of
-    failing halfway.
+    transactions.
     """
 
     def __init__(self, url: str, *, read_only: bool) -> None:
@@ -48,35 +69,13 @@ class Database:
         Raises:
             ValueError: when the URL is not usable.
         """
-        self.url = async_url(url)
-        self._file = Path(str(make_url(self.url).database))
-        self._identity: tuple[int, int] | None = None
-        self._read_only = read_only
-        self._engine = create_async_engine(
-            self.url,
-            pool_size=_POOL_SIZE,
-            max_overflow=0,
-            pool_timeout=_POOL_TIMEOUT,
-            connect_args={"timeout": _BUSY_TIMEOUT / 1000},
-            **({"isolation_level": "AUTOCOMMIT"} if read_only else {}),
-        )
-        event.listen(self._engine.sync_engine, "connect", self._prepare)
-        if not read_only:
-            event.listen(self._engine.sync_engine, "begin", _begin_immediate)
-
-    def _prepare(self, connection: Any, _entry: ConnectionPoolEntry) -> None:
-        if not self._read_only:
-            # sqlite3 would open a transaction of its own at the first INSERT, after the reads it should protect.
-            connection.isolation_level = None
-        # With a write-ahead log, readers go on while an import writes.
-        settings = ["query_only = ON"] if self._read_only else ["journal_mode = WAL", "synchronous = NORMAL"]
-        try:
-            for setting in [*settings, "foreign_keys = ON"]:
-                connection.execute(f"PRAGMA {setting}")
-        except Exception:
-            # The pool does not know the connection yet, so nobody else would end its thread.
-            connection.close()
-            raise
+        require_usable(url)
+        if url.startswith(_POSTGRESQL):
+            self._file = None
+            self._engine = _postgresql(url, read_only=read_only)
+        else:
+            self._file = _File(Path(str(make_url(url).database)))
+            self._engine = _sqlite(url, read_only=read_only)
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[AsyncConnection]:
@@ -86,26 +85,10 @@ class Database:
             DatabaseUnavailable: when the database cannot be reached, or stops answering meanwhile.
         """
         with _unavailable_when_out_of_reach():
-            await self._require_file()
+            if self._file and self._file.is_another():
+                await self._engine.dispose()
             async with self._engine.connect() as connection:
                 yield connection
-
-    async def _require_file(self) -> None:
-        """Make sure that what is open is the file of that name: SQLite would make a missing one, and go on reading one
-        that has been moved away or replaced."""
-        try:
-            found = self._file.stat()
-        except FileNotFoundError:
-            raise DatabaseUnavailable(f"there is no database file {self._file}") from None
-        identity = (found.st_dev, found.st_ino)
-        if self._identity not in (None, identity):
-            await self._engine.dispose()
-        self._identity = identity
-
-    def _require_folder(self) -> None:
-        # SQLite's own words for it would not say which folder.
-        if not self._file.parent.is_dir():
-            raise DatabaseUnavailable(f"there is no folder {self._file.parent} for the database file {self._file.name}")
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
@@ -115,7 +98,8 @@ class Database:
             DatabaseUnavailable: when the database cannot be reached, or stops answering meanwhile.
         """
         with _unavailable_when_out_of_reach():
-            self._require_folder()
+            if self._file:
+                self._file.require_folder()
             async with self._engine.begin() as connection:
                 yield connection
 
@@ -124,8 +108,91 @@ class Database:
         await self._engine.dispose()
 
 
-def _begin_immediate(connection: Any) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+# ---- SQLite ---------------------------------------------------------------------------------------------------------
+
+
+class _File:
+    """The file of an SQLite database, which may go away or be replaced while it is open."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._identity: tuple[int, int] | None = None
+
+    def is_another(self) -> bool:
+        """Whether another file has taken the place of the one that was open.
+
+        SQLite would go on reading the one that was moved away, and create one that is missing.
+        """
+        try:
+            found = self._path.stat()
+        except FileNotFoundError:
+            raise DatabaseUnavailable(f"there is no database file {self._path}") from None
+        before, self._identity = self._identity, (found.st_dev, found.st_ino)
+        return before not in (None, self._identity)
+
+    def require_folder(self) -> None:
+        # SQLite's own words for it would not say which folder.
+        if not self._path.parent.is_dir():
+            raise DatabaseUnavailable(f"there is no folder {self._path.parent} for the database file {self._path.name}")
+
+
+def _sqlite(url: str, *, read_only: bool) -> AsyncEngine:
+    # With a write-ahead log, readers go on while an import writes; with 16 MB of cache it writes each page less often.
+    writing = ["journal_mode = WAL", "synchronous = NORMAL", "cache_size = -16000"]
+    settings = ["query_only = ON"] if read_only else writing
+
+    def prepare(connection: Any, _entry: ConnectionPoolEntry) -> None:
+        if not read_only:
+            # sqlite3 would open a transaction of its own at the first INSERT, after the reads it should protect.
+            connection.isolation_level = None
+        try:
+            for setting in [*settings, "foreign_keys = ON"]:
+                connection.execute(f"PRAGMA {setting}")
+        except Exception:
+            # The pool does not know the connection yet, so nobody else would end its thread.
+            connection.close()
+            raise
+
+    def begin(connection: Any) -> None:
+        # The write lock from the first statement on: two writers wait for each other instead of failing halfway.
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    engine = create_async_engine(
+        make_url(url).set(drivername="sqlite+aiosqlite"),
+        connect_args={"timeout": _BUSY_TIMEOUT / 1000},
+        **_POOL,
+        **({"isolation_level": "AUTOCOMMIT"} if read_only else {}),
+    )
+    event.listen(engine.sync_engine, "connect", prepare)
+    if not read_only:
+        event.listen(engine.sync_engine, "begin", begin)
+    return engine
+
+
+# ---- PostgreSQL -----------------------------------------------------------------------------------------------------
+
+
+def _postgresql(url: str, *, read_only: bool) -> AsyncEngine:
+    settings = {"application_name": "sessions-api"}
+    if read_only:
+        settings |= {"default_transaction_read_only": "on", "statement_timeout": str(_STATEMENT_TIMEOUT)}
+
+    async def connect() -> asyncpg.Connection:
+        # asyncpg reads the URL itself: SQLAlchemy's would have no room for several hosts and target_session_attrs.
+        return await asyncpg.connect(url, timeout=_CONNECT_TIMEOUT, server_settings=settings)
+
+    return create_async_engine(
+        "postgresql+asyncpg://",
+        async_creator=connect,
+        **_POOL,
+        **({"isolation_level": "AUTOCOMMIT"} if read_only else {}),
+    )
+
+
+_UNAVAILABLE = ("08", "53", "57", "58", "XX", "25006")
+"""SQLSTATEs, or their classes, which say that there is no answer to be had now: connection exceptions, insufficient
+resources, operator intervention (statement timeout, shutdown), system errors, and a server that has become read-only
+(PostgreSQL documentation, appendix A)."""
 
 
 class _unavailable_when_out_of_reach:  # noqa: N801 - reads as a statement where it is used
@@ -135,8 +202,21 @@ class _unavailable_when_out_of_reach:  # noqa: N801 - reads as a statement where
         pass
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _traceback: object) -> None:
-        if isinstance(error, (exc.OperationalError, exc.InterfaceError, exc.TimeoutError, OSError, TimeoutError)) or (
-            # A damaged file is a plain DatabaseError; its subclasses are statements that are wrong or rows that are refused.
-            isinstance(error, exc.DBAPIError) and type(error.orig) is sqlite3.DatabaseError
-        ):
-            raise DatabaseUnavailable(str(getattr(error, "orig", None) or error)) from error
+        if error is not None and _is_out_of_reach(error):
+            raise DatabaseUnavailable(str(getattr(error, "orig", None) or error) or type(error).__name__) from error
+
+
+def _is_out_of_reach(error: BaseException) -> bool:
+    match error:
+        case exc.OperationalError() | exc.InterfaceError() | exc.TimeoutError() | OSError() | TimeoutError():
+            return True
+        case exc.DBAPIError():
+            state = str(getattr(error.orig, "sqlstate", None) or "")
+            # A damaged SQLite file is a plain DatabaseError; its subclasses are wrong statements or refused rows.
+            return (
+                error.connection_invalidated or state.startswith(_UNAVAILABLE) or type(error.orig) is sqlite3.DatabaseError
+            )
+        case asyncpg.PostgresError():  # while connecting
+            return True
+        case _:
+            return False

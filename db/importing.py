@@ -22,7 +22,6 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     Select,
     Table,
-    Text,
     and_,
     bindparam,
     delete,
@@ -41,7 +40,7 @@ from sqlalchemy.schema import CreateTable, DropTable
 
 from db.documents import BadDocument, Document
 from db.engine import Database
-from db.tables import clients, services, session_services, sessions, staff, workspaces
+from db.tables import Text, clients, services, session_services, sessions, staff, workspaces
 
 _BATCH = 5_000  # documents
 _BATCH_BYTES = 8 * 1024 * 1024
@@ -219,7 +218,8 @@ _temporary = MetaData()
 
 def _remembered(name: str, *key: str, **also: Any) -> Table:
     columns = [Column(column, Text, nullable=False) for column in key] + [Column(column, also[column]) for column in also]
-    return Table(name, _temporary, *columns, PrimaryKeyConstraint(*key), prefixes=["TEMPORARY"], sqlite_with_rowid=False)
+    options: dict[str, Any] = {"prefixes": ["TEMPORARY"], "sqlite_with_rowid": False, "postgresql_on_commit": "DROP"}
+    return Table(name, _temporary, *columns, PrimaryKeyConstraint(*key), **options)
 
 
 _in_batch = _remembered("import_batch", "workspace_id", "id")
@@ -368,8 +368,9 @@ class _Import:
             removed=removed,
             withheld=self._withheld,
         )
-        for table in _temporary.sorted_tables:
-            await self._connection.execute(DropTable(table))
+        if self._connection.dialect.name == "sqlite":  # which has no ON COMMIT DROP
+            for table in _temporary.sorted_tables:
+                await self._connection.execute(DropTable(table))
         return result
 
     async def _remove(self) -> int:

@@ -1,12 +1,15 @@
 """Sessions: the one query of the service."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
 import orjson
-from sqlalchemy import ColumnElement, Row, Select, false, func, select
+from sqlalchemy import Column, ColumnElement, Row, Select, false, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import GenericFunction
 
 from db.tables import clients, services, session_services, sessions, staff
 from openapi import timestamps
@@ -25,14 +28,59 @@ class SessionFilter:
     date_from: int | None = None
     date_to: int | None = None
     status: str | None = None
+    staff_id: str | None = None
+    updated_since: int | None = None
+
+
+class Order(NamedTuple):
+    """A total order of the sessions of a workspace."""
+
+    columns: tuple[Column[Any], ...]
+    descending: bool
+
+
+_BY_DATE = (sessions.c.date, sessions.c.start_time, sessions.c.id)
+_BY_CHANGE = (sessions.c.updated_at, sessions.c.id)
+ORDERS: Mapping[str, Order] = {
+    "date": Order(_BY_DATE, descending=False),
+    "-date": Order(_BY_DATE, descending=True),
+    "updatedAt": Order(_BY_CHANGE, descending=False),
+    "-updatedAt": Order(_BY_CHANGE, descending=True),
+}
+"""The orders that the contract names in `sort`."""
+
+Position: TypeAlias = tuple[str, ...]
+"""Where a session stands in an order: the values of its columns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Sessions as the contract writes them, and where the next page begins; None when there is none."""
+
+    sessions: list[dict[str, JSONValue]]
+    next: Position | None
+
+
+class _array_of_arrays(GenericFunction[str]):  # noqa: N801 - a function of SQL
+    """The rows of a group as JSON text: an array of arrays, in any order, empty when there are none."""
+
+    inherit_cache = True
+
+
+@compiles(_array_of_arrays, "sqlite")
+def _on_sqlite(element: _array_of_arrays, compiler: SQLCompiler, **options: Any) -> str:
+    return f"json_group_array(json_array({compiler.process(element.clauses, **options)}))"
+
+
+@compiles(_array_of_arrays, "postgresql")
+def _on_postgresql(element: _array_of_arrays, compiler: SQLCompiler, **options: Any) -> str:
+    return f"coalesce(json_agg(json_build_array({compiler.process(element.clauses, **options)})), '[]')::text"
 
 
 # One row a session: a session without services, or with several, is still one row. The array is sorted in `_session`,
 # since SQLite before 3.44 has no ORDER BY in an aggregate.
 _services = (
-    select(
-        func.json_group_array(func.json_array(session_services.c.position, session_services.c.service_id, services.c.name))
-    )
+    select(_array_of_arrays(session_services.c.position, session_services.c.service_id, services.c.name))
     .join(
         services,
         (services.c.workspace_id == session_services.c.workspace_id) & (services.c.id == session_services.c.service_id),
@@ -46,7 +94,6 @@ _all_sessions = (
     select(sessions, clients.c.name.label("client_name"), staff.c.name.label("staff_name"), _services.label("services"))
     .join(clients, (clients.c.workspace_id == sessions.c.workspace_id) & (clients.c.id == sessions.c.client_id))
     .join(staff, (staff.c.workspace_id == sessions.c.workspace_id) & (staff.c.id == sessions.c.staff_id))
-    .order_by(sessions.c.date, sessions.c.start_time, sessions.c.id)
 )
 
 
@@ -64,23 +111,56 @@ def _conditions(workspace_id: str, wanted: SessionFilter) -> Iterator[ColumnElem
             )
             .exists()
         )
-    # A moment beyond what can be stored lets every session pass, or none.
-    if wanted.date_from is not None and wanted.date_from > timestamps.FIRST:
-        yield sessions.c.date >= timestamps.write(wanted.date_from) if wanted.date_from <= timestamps.LAST else false()
+    if wanted.date_from is not None:
+        yield from _at_or_after(sessions.c.date, wanted.date_from)
     if wanted.date_to is not None and wanted.date_to < timestamps.LAST:
         yield sessions.c.date <= timestamps.write(wanted.date_to) if wanted.date_to >= timestamps.FIRST else false()
     if wanted.status is not None:
         yield sessions.c.status == wanted.status
+    if wanted.staff_id is not None:
+        yield sessions.c.staff_id == wanted.staff_id
+    if wanted.updated_since is not None:
+        yield from _at_or_after(sessions.c.updated_at, wanted.updated_since)
 
 
-def sessions_query(workspace_id: str, wanted: SessionFilter) -> Select[Any]:
-    """The statement that lists the wanted sessions of a workspace in the documented order."""
-    return _all_sessions.where(*_conditions(workspace_id, wanted))
+def _at_or_after(column: Column[str], moment: int) -> Iterator[ColumnElement[bool]]:
+    # A moment beyond what can be stored lets every session pass, or none.
+    if moment > timestamps.FIRST:
+        yield column >= timestamps.write(moment) if moment <= timestamps.LAST else false()
 
 
-async def list_sessions(connection: AsyncConnection, workspace_id: str, wanted: SessionFilter) -> list[dict[str, JSONValue]]:
-    """The wanted sessions of a workspace as the contract writes them, ordered by date, start time and id."""
-    return [_session(row) for row in await connection.execute(sessions_query(workspace_id, wanted))]
+def sessions_query(
+    workspace_id: str,
+    wanted: SessionFilter,
+    order: Order = ORDERS["date"],
+    after: Position | None = None,
+    limit: int | None = None,
+) -> Select[Any]:
+    """The statement that lists the wanted sessions of a workspace in an order, from behind a position, up to a number."""
+    query = _all_sessions.where(*_conditions(workspace_id, wanted))
+    if after is not None:
+        here, there = tuple_(*order.columns), tuple_(*after)
+        query = query.where(here < there if order.descending else here > there)
+    return query.order_by(*(column.desc() if order.descending else column for column in order.columns)).limit(limit)
+
+
+async def list_sessions(
+    connection: AsyncConnection,
+    workspace_id: str,
+    wanted: SessionFilter,
+    order: Order = ORDERS["date"],
+    after: Position | None = None,
+    limit: int | None = None,
+) -> Page:
+    """The wanted sessions of a workspace in an order; all of them, or at most `limit` from behind a position."""
+    # One more than asked for tells whether there is a next page.
+    query = sessions_query(workspace_id, wanted, order, after, None if limit is None else limit + 1)
+    rows = (await connection.execute(query)).all()
+    if limit is None or len(rows) <= limit:
+        return Page([_session(row) for row in rows], None)
+    last = rows[limit - 1]
+    position = tuple(str(getattr(last, column.name)) for column in order.columns)
+    return Page([_session(row) for row in rows[:limit]], position)
 
 
 def _session(row: Row[Any]) -> dict[str, JSONValue]:

@@ -5,7 +5,11 @@ are stored as the contract writes them (UTC, milliseconds, `Z`): that text sorts
 (`field_values`, `attachments`, `notes`, `invoice`) are stored as the JSON text that came in.
 """
 
-from sqlalchemy import Column, ForeignKeyConstraint, Index, Integer, MetaData, PrimaryKeyConstraint, Table, Text
+import sqlalchemy as sa
+from sqlalchemy import Column, ForeignKeyConstraint, Index, Integer, MetaData, PrimaryKeyConstraint, Table
+
+Text = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+"""Text that is compared by its bytes, on both engines: ids and moments have no language, and indexes serve their order."""
 
 metadata = MetaData(
     naming_convention={
@@ -71,6 +75,7 @@ sessions = Table(
     Index(None, "workspace_id", "client_id", "date", "start_time", "id"),
     Index(None, "workspace_id", "staff_id", "date", "start_time", "id"),
     Index(None, "workspace_id", "status", "date", "start_time", "id"),
+    Index(None, "workspace_id", "updated_at", "id"),
 )
 
 session_services = Table(

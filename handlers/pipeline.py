@@ -5,10 +5,11 @@ step, and returns an ASGI application. What it works out then is not worked out 
 """
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from hashlib import blake2b
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
+from urllib.parse import unquote
 
 from connexion.middleware.abstract import RoutedAPI, RoutedMiddleware
 from connexion.middleware.routing import RoutingMiddleware
@@ -20,8 +21,16 @@ from openapi.contract import Contract, Operation
 from openapi.errors import ContractError
 from openapi.json import JSONValue, encode
 
-Handler: TypeAlias = Callable[..., Awaitable[JSONValue]]
-"""The business step of an operation: from its resources and arguments to the body of a 200."""
+
+class Answer(NamedTuple):
+    """What a handler returns: the body of a 200, and the parameters that lead to the next page, if there is one."""
+
+    body: JSONValue
+    following: Mapping[str, str] | None = None
+
+
+Handler: TypeAlias = Callable[..., Awaitable[Answer]]
+"""The business step of an operation: from its resources and arguments to its answer."""
 
 Step: TypeAlias = Callable[[Operation, Handler, ASGIApp], ASGIApp]
 """Builds one step of one operation in front of the next."""
@@ -94,14 +103,16 @@ def answer(*resources: object) -> Step:
         check = operation.responses[200]
 
         async def app(scope: Scope, _receive: Receive, send: Send) -> None:
-            value = await handler(*resources, **scope[ARGUMENTS])
+            value, following = await handler(*resources, **scope[ARGUMENTS])
             check(value)
             body = encode(value)
-            etag = b'W/"%s"' % blake2b(body, digest_size=16).hexdigest().encode()
+            link = [(b"link", _next_link(scope, following))] if following else []
+            etag = b'W/"%s"' % blake2b(body + b"".join(target for _, target in link), digest_size=16).hexdigest().encode()
             headers = [
                 (b"etag", etag),
                 (b"cache-control", b"private, no-cache"),
                 (b"vary", b"Authorization, Accept-Encoding"),
+                *link,
             ]
             if _is_current(etag, scope["headers"]):
                 await respond(scope, send, 304, headers)
@@ -121,6 +132,15 @@ def _require_arguments(operation: Operation, handler: Handler, resources: tuple[
         raise ContractError(
             [f"the handler of {operation.operation_id} takes {taken}; the contract gives {operation.parameters.arguments}"]
         )
+
+
+def _next_link(scope: Scope, following: Mapping[str, str]) -> bytes:
+    """The address of the next page (RFC 8288): this one, with some parameters changed. It names no host, so it holds behind
+    any proxy; path and query have passed the contract, so they need no more encoding than they came with."""
+    sent = scope["query_string"].decode("ascii").split("&")
+    kept = [pair for pair in sent if pair and unquote(pair.partition("=")[0]) not in following]
+    changed = [f"{name}={value}" for name, value in following.items()]
+    return f'<{scope["path"]}?{"&".join([*kept, *changed])}>; rel="next"'.encode("ascii")
 
 
 def _is_current(etag: bytes, headers: Iterable[Header]) -> bool:

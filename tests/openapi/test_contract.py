@@ -56,7 +56,9 @@ def test_everything_that_a_reader_meets_has_a_description() -> None:
 
 def test_every_parameter_and_every_error_has_an_example() -> None:
     components = DOCUMENT["components"]
-    bare = [name for name, item in components["parameters"].items() if not {"example", "examples"} & set(item)]
+    # A cursor goes with one question only; Swagger UI would fill an example in, and it would be refused.
+    parameters = {name: item for name, item in components["parameters"].items() if name != "Cursor"}
+    bare = [name for name, item in parameters.items() if not {"example", "examples"} & set(item)]
     bare += [
         name
         for name, item in components["responses"].items()

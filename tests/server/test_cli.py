@@ -138,6 +138,7 @@ def test_a_database_without_tables_is_told_with_what_to_do(run: Run, tmp_path: P
         ("sqlite:///not-a-database", "file is not a database"),
         ("sqlite://", "must name a file"),
         ("mysql://user:hidden@host/db", "names the database mysql"),
+        ("postgresql://user:hidden@127.0.0.1:1/db", "Connect call failed"),
         ("sessions.sqlite3", "is not a database URL"),
     ],
 )
@@ -203,6 +204,14 @@ def test_a_token_carries_the_configured_issuer_and_audience_and_the_chosen_scope
     claims = jwt.decode(token, SECRET, ["HS256"], audience="sessions", issuer="https://issuer.example")
     assert claims["scope"] == "a b"
     assert claims["workspaces"] == ["*"]
+
+
+def test_a_token_uses_the_names_that_claims_have_been_given(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SESSIONS_JWT_SCOPE_CLAIMS", "may")
+    monkeypatch.setenv("SESSIONS_JWT_WORKSPACE_CLAIMS", "tenants")
+    claims = jwt.decode(run("token", "--workspace", "w").out.strip(), SECRET, ["HS256"])
+    assert (claims["may"], claims["tenants"]) == ("sessions.view", ["w"])
+    assert not {"scope", "workspaces"} & set(claims)
 
 
 @pytest.mark.parametrize("lifetime", ["0", "-5", "1y", "soon", "1.5h", "", "１h"])

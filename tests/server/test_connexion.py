@@ -1,6 +1,7 @@
 """What the program relies on in Connexion 3.3, so that a new version cannot change it unnoticed."""
 
 import copy
+import functools
 import importlib.metadata
 from functools import partial
 from pathlib import Path
@@ -16,7 +17,7 @@ from starlette.testclient import TestClient
 from starlette.types import ASGIApp
 
 from handlers import sessions
-from handlers.pipeline import ARGUMENTS, ExactRoutingMiddleware, Handler, Step, answer, read_parameters, step
+from handlers.pipeline import ARGUMENTS, Answer, ExactRoutingMiddleware, Handler, Step, answer, read_parameters, step
 from handlers.problems import ProblemEdge
 from openapi.contract import CONTRACT, Operation, load
 from openapi.errors import ContractError
@@ -44,10 +45,16 @@ async def echo(
     date_from: object = None,
     date_to: object = None,
     status: str | None = None,
-) -> Any:
+    staff_id: str | None = None,
+    updated_since: object = None,
+    sort: str = "date",
+    limit: int | None = None,
+    cursor: str | None = None,
+) -> Answer:
     """A handler that answers nothing that the contract allows, to be seen through its refusal."""
     assert workspace_id == "w1"
-    return {"sessions": [], "extra": [client_id, service_ids, date_from, date_to, status]}
+    given = [client_id, service_ids, date_from, date_to, status, staff_id, updated_since, sort, limit, cursor]
+    return Answer({"sessions": [], "extra": given})
 
 
 def test_the_operation_id_of_the_contract_finds_the_handler() -> None:
@@ -73,17 +80,9 @@ def test_a_second_operation_needs_nothing_but_the_contract_and_a_handler(tmp_pat
     file = tmp_path / "openapi.yaml"
     file.write_text(yaml.safe_dump(document, allow_unicode=True), encoding="utf-8")
 
-    async def list_archived_sessions(
-        *,
-        workspace_id: str,
-        client_id: str | None = None,
-        service_ids: object = None,
-        date_from: object = None,
-        date_to: object = None,
-        status: str | None = None,
-    ) -> Any:
-        del workspace_id, client_id, service_ids, date_from, date_to, status
-        return {"sessions": []}
+    @functools.wraps(echo)  # the same parameters
+    async def list_archived_sessions(**_arguments: Any) -> Answer:
+        return Answer({"sessions": []})
 
     client = app_with(SimpleNamespace(list_sessions=echo, list_archived_sessions=list_archived_sessions), file)
     assert client.get("/v1/workspace/w1/archived-sessions").json() == {"sessions": []}

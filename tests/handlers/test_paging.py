@@ -1,0 +1,219 @@
+"""Pages: walking them meets every session once, in order, and a cursor holds a place and nothing else."""
+
+import base64
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from db import demo
+from db.demo import DOCUMENTED_SESSION, FIRST_WORKSPACE
+from tests.conftest import ClientOf, Mint, Store
+
+PATH = f"/v1/workspace/{FIRST_WORKSPACE}/sessions"
+FIRST = [document for document in demo.documents() if document["workspaceId"] == FIRST_WORKSPACE]
+KEYS: dict[str, Callable[[dict[str, Any]], tuple[str, ...]]] = {
+    "date": lambda document: (document["date"], document["startTime"], document["id"]),
+    "updatedAt": lambda document: (document["updatedAt"], document["id"]),
+}
+
+
+@pytest.fixture
+def client(client_of: ClientOf, demo_url: str, mint: Mint) -> Iterator[httpx.Client]:
+    client = client_of(demo_url)
+    client.headers["Authorization"] = f"Bearer {mint(workspaces=['*'])}"
+    yield client
+    del client.headers["Authorization"]
+
+
+def walk(client: httpx.Client, address: str, headers: dict[str, str] | None = None) -> Iterator[list[dict[str, Any]]]:
+    """Follow the links from page to page."""
+    while address:
+        response = client.get(address, headers=headers)
+        assert response.status_code == 200, response.text
+        yield response.json()["sessions"]
+        address = response.links.get("next", {}).get("url", "")
+
+
+def in_order(documents: list[dict[str, Any]], sort: str) -> list[dict[str, Any]]:
+    return sorted(documents, key=KEYS[sort.lstrip("-")], reverse=sort.startswith("-"))
+
+
+@pytest.mark.parametrize("sort", ["date", "-date", "updatedAt", "-updatedAt"])
+@pytest.mark.parametrize("limit", [1, 7, 239, 240, 241, 1000])
+def test_the_pages_together_are_the_whole_list_in_its_order(client: httpx.Client, sort: str, limit: int) -> None:
+    pages = list(walk(client, f"{PATH}?sort={sort}&limit={limit}"))
+    assert [session for page in pages for session in page] == in_order(FIRST, sort)
+    assert [len(page) for page in pages[:-1]] == [limit] * (len(pages) - 1)
+    assert 0 < len(pages[-1]) <= limit
+
+
+def test_a_page_has_the_body_of_any_list_and_a_link_in_its_headers(client: httpx.Client) -> None:
+    response = client.get(f"{PATH}?limit=1&status=scheduled")
+    assert response.json() == {"sessions": [DOCUMENTED_SESSION]}
+    address = response.links["next"]["url"]
+    assert address.startswith(f"{PATH}?limit=1&status=scheduled&cursor=")
+    assert "tests" not in address  # no host that a client has claimed
+
+
+def test_without_a_limit_there_is_no_link(client: httpx.Client) -> None:
+    assert "link" not in client.get(PATH).headers
+    assert "link" not in client.get(f"{PATH}?limit=240").headers
+
+
+def test_the_size_of_the_pages_may_change_on_the_way_and_the_rest_may_be_asked_for_at_once(client: httpx.Client) -> None:
+    address = client.get(f"{PATH}?limit=3").links["next"]["url"]
+    rest = client.get(address.replace("limit=3", "limit=5")).json()["sessions"]
+    assert rest == in_order(FIRST, "date")[3:8]
+    assert client.get(address.replace("limit=3&", "")).json()["sessions"] == in_order(FIRST, "date")[3:]
+
+
+def test_a_link_replaces_the_cursor_however_its_name_was_written(client: httpx.Client) -> None:
+    address = client.get(f"{PATH}?limit=3").links["next"]["url"].replace("cursor=", "%63ursor=")
+    address = client.get(address).links["next"]["url"]
+    assert client.get(address).json()["sessions"] == in_order(FIRST, "date")[6:9]
+
+
+@pytest.mark.parametrize(
+    "limit", ["0", "-1", "1001", "1.0", "1e1", "0x10", "01", "+1", " 1", "1_0", "１", "", "a", "9" * 30]
+)
+def test_a_limit_that_is_not_a_whole_number_from_1_to_1000_is_refused(client: httpx.Client, limit: str) -> None:
+    response = client.get(PATH, params={"limit": limit})
+    assert response.status_code == 400
+    assert response.json()["errors"] == [
+        {"in": "query", "name": "limit", "message": "must be a whole number from 1 to 1000"}
+    ]
+
+
+@pytest.mark.parametrize("sort", ["name", "Date", "+date", "--date", "date,updatedAt", "updatedat", ""])
+def test_another_order_than_those_of_the_contract_is_refused(client: httpx.Client, sort: str) -> None:
+    response = client.get(PATH, params={"sort": sort})
+    assert response.status_code == 400
+    assert response.json()["errors"][0]["message"] == "must be one of date, -date, updatedAt, -updatedAt"
+
+
+# ---- cursors --------------------------------------------------------------------------------------------------------
+
+
+def cursor_of(client: httpx.Client, query: str = "limit=1") -> str:
+    return str(httpx.URL(client.get(f"{PATH}?{query}").links["next"]["url"]).params["cursor"])
+
+
+def encoded(content: object) -> str:
+    return base64.urlsafe_b64encode(json.dumps(content).encode()).decode().rstrip("=")
+
+
+JUNK = "is not one that this API has made; take it from the Link header"
+STALE = "is of a form that this version does not read; begin again without it"
+ELSEWHERE = "was made for other filters or another order; begin again without it"
+
+
+@pytest.mark.parametrize(
+    ("cursor", "message"),
+    [
+        ("a", JUNK),
+        ("junk", JUNK),
+        ("A" * 512, JUNK),
+        (encoded({}), JUNK),
+        (encoded([]), JUNK),
+        (encoded([1]), JUNK),
+        (encoded("text"), JUNK),
+        (encoded(None), JUNK),
+        (encoded([2, "fingerprint", "x"]), STALE),
+        (encoded(["1", "fingerprint", "x"]), STALE),
+        (encoded([1, "fingerprint", 5]), STALE),
+        (encoded([1, "fingerprint", "\0"]), STALE),
+        (encoded([1, "fingerprint", "\ud800"]), STALE),
+        (encoded([1, "fingerprint", "2024-01-20T00:00:00.000Z", "10:00", "x"]), ELSEWHERE),
+        (encoded([1, None, "x"]), ELSEWHERE),
+        (base64.urlsafe_b64encode(b"[" * 380).decode().rstrip("="), JUNK),
+    ],
+)
+def test_a_cursor_that_was_not_made_for_this_question_is_refused_and_told_why(
+    client: httpx.Client, cursor: str, message: str
+) -> None:
+    response = client.get(PATH, params={"limit": 1, "cursor": cursor})
+    assert response.status_code == 400
+    assert response.json()["errors"] == [{"in": "query", "name": "cursor", "message": message}]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "status=scheduled",
+        "clientId=a",
+        "staffId=a",
+        "serviceIds=a",
+        "dateFrom=2024-01-01",
+        "dateTo=2024-01-01",
+        "updatedSince=2024-01-01",
+        "sort=-date",
+        "sort=updatedAt",
+    ],
+)
+def test_a_cursor_goes_with_its_filters_and_its_order(client: httpx.Client, query: str) -> None:
+    response = client.get(f"{PATH}?{query}&cursor={cursor_of(client)}")
+    assert response.status_code == 400
+    assert response.json()["errors"][0]["message"] == ELSEWHERE
+
+
+def test_the_same_question_in_other_words_takes_the_same_cursor(client: httpx.Client) -> None:
+    cursor = cursor_of(client, "limit=1&dateFrom=2024-01-01T00:00:00Z")
+    assert client.get(f"{PATH}?sort=date&dateFrom=2024-01-01&cursor={cursor}").status_code == 200
+
+
+def test_a_cursor_opens_no_other_workspace(client: httpx.Client, mint: Mint) -> None:
+    cursor = cursor_of(client)
+    assert client.get(f"/v1/workspace/{demo.SECOND_WORKSPACE}/sessions?cursor={cursor}").status_code == 400
+    stranger = {"Authorization": f"Bearer {mint(workspaces=['other'])}"}
+    assert client.get(f"{PATH}?cursor={cursor}", headers=stranger).status_code == 403
+
+
+def test_a_bad_cursor_is_told_before_a_missing_workspace(client: httpx.Client) -> None:
+    assert client.get("/v1/workspace/missing/sessions?cursor=junk").status_code == 400
+
+
+# ---- pages while others write ---------------------------------------------------------------------------------------
+
+IDS = [f"{number:02}" for number in range(30)]
+DAYS = st.integers(1, 4).map(lambda day: f"2024-01-{day:02}T00:00:00.000Z")
+
+
+def session(id_: str, day: str, changed: str) -> dict[str, Any]:
+    return {**DOCUMENTED_SESSION, "workspaceId": "walked", "id": id_, "date": day, "updatedAt": changed}
+
+
+@settings(max_examples=25)
+@given(
+    days=st.lists(st.tuples(DAYS, DAYS), min_size=3, max_size=15),
+    sort=st.sampled_from(["date", "-date", "updatedAt", "-updatedAt"]),
+    limit=st.integers(1, 5),
+    writes=st.lists(st.tuples(st.integers(0, len(IDS) - 1), DAYS, DAYS), max_size=6),
+)
+def test_whoever_writes_meanwhile_every_untouched_session_is_met_exactly_once(
+    client_of: ClientOf,
+    oracle_url: str,
+    store: Store,
+    mint: Mint,
+    days: list[tuple[str, str]],
+    sort: str,
+    limit: int,
+    writes: list[tuple[int, str, str]],
+) -> None:
+    documents = [session(id_, day, changed) for id_, (day, changed) in zip(IDS, days, strict=False)]
+    store(oracle_url, documents, workspaces=["walked"], fresh=True)
+    client, headers = client_of(oracle_url), {"Authorization": f"Bearer {mint(workspaces=['walked'])}"}
+    met: list[str] = []
+    pending = list(writes)
+    for page in walk(client, f"/v1/workspace/walked/sessions?sort={sort}&limit={limit}", headers):
+        met += [each["id"] for each in page]
+        if pending:
+            number, day, changed = pending.pop()
+            store(oracle_url, [session(IDS[number], day, changed)])
+    touched = {IDS[number] for number, _, _ in writes}
+    untouched = [document for document in documents if document["id"] not in touched]
+    assert [id_ for id_ in met if id_ not in touched] == [each["id"] for each in in_order(untouched, sort)]
