@@ -214,7 +214,7 @@ def test_a_bad_document_of_an_array_says_the_line_of_the_mistake_and_is_set_asid
         ({"date": "2024-01-20T00:00:00.000+00:00"}, "date must be a moment in UTC with milliseconds (RFC 3339) such as"),
         ({"date": "2024-02-30T00:00:00.000Z"}, "date names a day or a time that there is not: '2024-02-30T00:00:00.000Z'"),
         ({"createdAt": "2024-01-20T24:00:00.000Z"}, "createdAt names a day or a time that there is not: '2024-01-20T24:00"),
-        ({"updatedAt": "2016-12-31T23:59:60.000Z"}, "updatedAt must be a moment in UTC with milliseconds (RFC 3339) such as 2024"),
+        ({"updatedAt": "2016-12-31T23:59:60.000Z"}, "updatedAt must be a moment in UTC with milliseconds (RFC 3339)"),
         ({"date": "0000-01-01T00:00:00.000Z"}, "date names a day or a time that there is not: '0000-01-01T00:00:00.000Z'"),
         ({"startTime": "24:00"}, "startTime must be a wall-clock time, hours and minutes, 00:00 to 23:59, not '24:00'"),
         ({"endTime": "9:00"}, "endTime must be a wall-clock time, hours and minutes, 00:00 to 23:59, not '9:00'"),
