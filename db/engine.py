@@ -16,7 +16,8 @@ from db.errors import DatabaseUnavailable
 
 _BUSY_TIMEOUT = 5_000  # milliseconds for which SQLite waits for another writer
 _CONNECT_TIMEOUT = 5  # seconds for which a server may take to accept a connection
-_STATEMENT_TIMEOUT = 30_000  # milliseconds for which a server may work on one statement of a reader
+STATEMENT_TIMEOUT = 30
+"""Seconds for which a PostgreSQL server may work on one statement of a reader, unless told otherwise."""
 _POOL: Mapping[str, Any] = {
     "pool_size": 10,
     "max_overflow": 0,
@@ -63,7 +64,7 @@ class Database:
     transactions.
     """
 
-    def __init__(self, url: str, *, read_only: bool) -> None:
+    def __init__(self, url: str, *, read_only: bool, statement_timeout: int = STATEMENT_TIMEOUT) -> None:
         """Prepare the engine; nothing is opened before it is used.
 
         Raises:
@@ -72,7 +73,7 @@ class Database:
         require_usable(url)
         if url.startswith(_POSTGRESQL):
             self._file = None
-            self._engine = _postgresql(url, read_only=read_only)
+            self._engine = _postgresql(url, read_only=read_only, statement_timeout=statement_timeout)
         else:
             self._file = _File(Path(str(make_url(url).database)))
             self._engine = _sqlite(url, read_only=read_only)
@@ -172,10 +173,10 @@ def _sqlite(url: str, *, read_only: bool) -> AsyncEngine:
 # ---- PostgreSQL -----------------------------------------------------------------------------------------------------
 
 
-def _postgresql(url: str, *, read_only: bool) -> AsyncEngine:
+def _postgresql(url: str, *, read_only: bool, statement_timeout: int) -> AsyncEngine:
     settings = {"application_name": "sessions-api"}
     if read_only:
-        settings |= {"default_transaction_read_only": "on", "statement_timeout": str(_STATEMENT_TIMEOUT)}
+        settings |= {"default_transaction_read_only": "on", "statement_timeout": f"{statement_timeout}s"}
 
     async def connect() -> asyncpg.Connection:
         # asyncpg reads the URL itself: SQLAlchemy's would have no room for several hosts and target_session_attrs.

@@ -29,7 +29,7 @@ def create_app(settings: Settings) -> AsyncApp:
         ValueError: when the database URL is not usable.
     """
     contract = load()
-    database = Database(settings.database_url, read_only=True)
+    database = Database(settings.database_url, read_only=True, statement_timeout=settings.statement_timeout)
 
     @asynccontextmanager
     async def lifespan(_app: Any) -> AsyncIterator[None]:

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from db.engine import require_usable
+from db.engine import STATEMENT_TIMEOUT, require_usable
 from handlers.keys import (
     ASYMMETRIC,
     SYMMETRIC,
@@ -47,6 +47,7 @@ class Settings:
     database_url: str = field(default=DEFAULT_DATABASE_URL, repr=False)
     tokens: TokenRules = field(default_factory=TokenRules)
     log_level: str = "info"
+    statement_timeout: int = STATEMENT_TIMEOUT
 
 
 VARIABLES: Mapping[str, str] = {
@@ -60,6 +61,7 @@ VARIABLES: Mapping[str, str] = {
     "JWT_LEEWAY": "seconds by which clocks may differ (default: 0)",
     "JWT_SCOPE_CLAIMS": "claims that hold permissions (default: scope,scp,permissions)",
     "JWT_WORKSPACE_CLAIMS": "claims that hold workspaces (default: workspaceId,workspaces)",
+    "STATEMENT_TIMEOUT": f"seconds for which PostgreSQL may work on one query (default: {STATEMENT_TIMEOUT})",
     "LOG_LEVEL": "debug, info, warning or error (default: info)",
 }
 """Every setting, without the prefix, and what it is for."""
@@ -123,9 +125,10 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     database_url = _read_database_url(reader)
     tokens = _read_token_rules(reader)
     log_level = reader.parsed("LOG_LEVEL", _log_level, "info")
+    statement_timeout = reader.parsed("STATEMENT_TIMEOUT", partial(_seconds, first=1, last=3600), STATEMENT_TIMEOUT)
     keys = _read_keys(reader)
     reader.finish()
-    return Settings(keys, database_url, tokens, log_level)
+    return Settings(keys, database_url, tokens, log_level, statement_timeout)
 
 
 def database_url_from(environment: Mapping[str, str] = os.environ) -> str:
@@ -170,7 +173,7 @@ def _read_token_rules(reader: _Reader) -> TokenRules:
     return TokenRules(
         issuer=reader.required_value("JWT_ISSUER"),
         audience=reader.required_value("JWT_AUDIENCE"),
-        leeway=reader.parsed("JWT_LEEWAY", _leeway, defaults.leeway),
+        leeway=reader.parsed("JWT_LEEWAY", partial(_seconds, first=0, last=_LONGEST_LEEWAY), defaults.leeway),
         scope_claims=reader.parsed("JWT_SCOPE_CLAIMS", _claim_names, defaults.scope_claims),
         workspace_claims=reader.parsed("JWT_WORKSPACE_CLAIMS", _claim_names, defaults.workspace_claims),
     )
@@ -251,9 +254,9 @@ def _algorithms(possible: Collection[str], text: str) -> frozenset[str]:
     return names
 
 
-def _leeway(text: str) -> int:
-    if not re.fullmatch("[0-9]{1,3}", text) or int(text) > _LONGEST_LEEWAY:
-        raise ValueError(f"must be a whole number of seconds from 0 to {_LONGEST_LEEWAY}")
+def _seconds(text: str, *, first: int, last: int) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(last)) and first <= int(text) <= last):
+        raise ValueError(f"must be a whole number of seconds from {first} to {last}")
     return int(text)
 
 

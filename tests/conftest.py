@@ -188,6 +188,12 @@ def sqlite_demo_url(sqlite_databases: Databases) -> str:
     return _with_demo_data(sqlite_databases.migrated())
 
 
+@pytest.fixture(scope="session")
+def postgresql_demo_url(postgresql_databases: Databases) -> str:
+    """The demo data in PostgreSQL. Only read it."""
+    return _with_demo_data(postgresql_databases.migrated())
+
+
 def _with_demo_data(url: str) -> str:
     async def fill() -> None:
         database = Database(url, read_only=False)
