@@ -41,6 +41,7 @@ from server.settings import (
     database_url_from,
     read_settings,
     secret_from,
+    writer_url_from,
 )
 
 T = TypeVar("T")
@@ -126,7 +127,7 @@ def _introduce(address: str, token: str) -> None:
 @cli.command()
 def migrate() -> None:
     """Create the tables, or bring them up to date."""
-    before, after = asyncio.run(_with_writer(database_url_from(), schema.migrate))
+    before, after = asyncio.run(_with_writer(writer_url_from(), schema.migrate))
     if before == after:
         typer.echo(f"The tables are up to date (version {after}).")
     else:
@@ -219,7 +220,7 @@ def import_files(
 
     All of them are imported or none: a bad document is reported and changes nothing, unless --reject is given.
     """
-    url = database_url_from()
+    url = writer_url_from()
     reader = DocumentReader(contract.load().schemas)
     with ExitStack() as opened:
         sources = [_open_source(file, opened) for file in files or [Path("-")]]
@@ -322,7 +323,7 @@ def add_workspace(workspace_id: Annotated[str, typer.Argument(metavar="ID")]) ->
         async with database.transaction() as connection:
             return await workspaces.add_workspace(connection, workspace_id)
 
-    added = asyncio.run(_with_writer(database_url_from(), add))
+    added = asyncio.run(_with_writer(writer_url_from(), add))
     typer.echo(f"Added the workspace {workspace_id}." if added else f"The workspace {workspace_id} is there already.")
 
 
@@ -343,7 +344,7 @@ def remove_workspace(
         async with database.transaction() as connection:
             return await workspaces.remove_workspace(connection, workspace_id)
 
-    url = database_url_from()
+    url = writer_url_from()
     try:
         held = asyncio.run(_with_reader(url, count))
         if not yes:

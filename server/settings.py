@@ -52,6 +52,7 @@ class Settings:
 
 VARIABLES: Mapping[str, str] = {
     "DATABASE_URL": f"where the sessions are (default: {DEFAULT_DATABASE_URL})",
+    "WRITER_DATABASE_URL": "where migrate, import and workspaces write (default: as above)",
     "JWT_SECRET": "secret of at least 32 bytes that HS256 tokens are signed with",
     "JWT_PUBLIC_KEYS": "PEM files with public keys, separated by commas",
     "JWKS": "file or https URL of a JWK set",
@@ -123,6 +124,7 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     """
     reader = _Reader(environment)
     database_url = _read_database_url(reader)
+    reader.parsed("WRITER_DATABASE_URL", _usable_database_url, database_url)  # serving does not need it; better told now
     tokens = _read_token_rules(reader)
     log_level = reader.parsed("LOG_LEVEL", _log_level, "info")
     statement_timeout = reader.parsed("STATEMENT_TIMEOUT", partial(_seconds, first=1, last=3600), STATEMENT_TIMEOUT)
@@ -139,6 +141,18 @@ def database_url_from(environment: Mapping[str, str] = os.environ) -> str:
     """
     reader = _Reader(environment)
     url = _read_database_url(reader)
+    reader.finish()
+    return url
+
+
+def writer_url_from(environment: Mapping[str, str] = os.environ) -> str:
+    """The URL of the database to write to, for the commands that do: the server's own may be that of a replica.
+
+    Raises:
+        SettingsError: when it is not usable, or another variable may be a misspelling of it.
+    """
+    reader = _Reader(environment)
+    url = reader.parsed("WRITER_DATABASE_URL", _usable_database_url, _read_database_url(reader))
     reader.finish()
     return url
 

@@ -209,8 +209,7 @@ def store() -> Store:
     def store_documents(
         url: str, documents: list[dict[str, Any]], *, workspaces: list[str] | None = None, fresh: bool = False
     ) -> None:
-        async def write() -> None:
-            database = Database(url, read_only=False)
+        async def write(database: Database) -> None:
             async with database.transaction() as connection:
                 for workspace_id in workspaces or ():
                     if fresh:
@@ -219,9 +218,15 @@ def store() -> Store:
                     await add_workspace(connection, workspace_id)
             lines = BytesIO(b"\n".join(map(encode, documents)))
             await import_documents(database, DocumentReader(SCHEMAS).read(lines, "test data"))
-            await database.close()
 
-        asyncio.run(write())
+        async def write_and_close() -> None:
+            database = Database(url, read_only=False)
+            try:
+                await write(database)
+            finally:
+                await database.close()
+
+        asyncio.run(write_and_close())
 
     return store_documents
 

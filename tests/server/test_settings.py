@@ -26,6 +26,7 @@ from server.settings import (
     database_url_from,
     read_settings,
     secret_from,
+    writer_url_from,
 )
 
 SECRET = "a-secret-in-the-environment-that-is-long-enough"
@@ -193,7 +194,7 @@ def test_settings_are_read_from_the_process_environment_unless_told_otherwise(mo
 
 def test_every_variable_is_described() -> None:
     assert all(VARIABLES.values())
-    assert len(VARIABLES) == 12
+    assert len(VARIABLES) == 13
 
 
 # What is wrong -------------------------------------------------------------------------------------------------------------
@@ -369,7 +370,7 @@ def test_what_is_wrong_with_each_of_two_sources_is_named_too() -> None:
     ],
 )
 def test_a_database_url_that_cannot_be_used_is_not_repeated(url: str) -> None:
-    for read in (read_settings, database_url_from):
+    for read in (read_settings, database_url_from, writer_url_from):
         with pytest.raises(SettingsError) as wrong:
             read({**WITH_SECRET, "SESSIONS_DATABASE_URL": url})
         assert wrong.value.problems[0].startswith("SESSIONS_DATABASE_URL ")
@@ -419,6 +420,10 @@ def test_settings_cannot_be_changed() -> None:
 
 def test_a_command_that_needs_no_keys_reads_the_database_url_alone() -> None:
     assert database_url_from({}) == DEFAULT_DATABASE_URL
+    assert writer_url_from({}) == DEFAULT_DATABASE_URL
+    assert writer_url_from({"SESSIONS_DATABASE_URL": "sqlite:///x.db"}) == "sqlite:///x.db"
+    two = {"SESSIONS_DATABASE_URL": "sqlite:///x.db", "SESSIONS_WRITER_DATABASE_URL": "sqlite:///y.db"}
+    assert (database_url_from(two), writer_url_from(two)) == ("sqlite:///x.db", "sqlite:///y.db")
     assert database_url_from({"SESSIONS_DATABASE_URL": "sqlite:///x.db", "SESSIONS_JWT_SECRET": "short"}) == "sqlite:///x.db"
 
 
