@@ -6,7 +6,7 @@ import threading
 from base64 import encodebytes
 from collections.abc import Callable, Coroutine, Iterator
 from datetime import UTC, datetime
-from functools import cache, wraps
+from functools import wraps
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import jwt
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa, x25519
+from cryptography.hazmat.primitives.asymmetric import ec, rsa, x25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 from starlette.testclient import TestClient
@@ -36,31 +36,11 @@ from handlers.security import TokenRefused, TokenRules, token_verifier
 from server.app import create_app
 from server.settings import Settings
 from tests.conftest import WORKSPACE, Mint
+from tests.signers import ec_key, ed448_key, ed25519_key, rsa_key
 
 ALL = frozenset(ASYMMETRIC)
 CLAIMS = {"sub": "u1", "exp": 4_102_444_800}
 RSA_HEADER = {"alg": "RS256"}
-
-
-@cache
-def rsa_key(name: str = "first", bits: int = 2048) -> rsa.RSAPrivateKey:
-    del name  # tells keys of one size apart
-    return rsa.generate_private_key(65537, bits)
-
-
-@cache
-def ec_key(curve: str = "P-256") -> ec.EllipticCurvePrivateKey:
-    return ec.generate_private_key(ec.SECP256R1() if curve == "P-256" else ec.SECP384R1())
-
-
-@cache
-def ed25519_key() -> ed25519.Ed25519PrivateKey:
-    return ed25519.Ed25519PrivateKey.generate()
-
-
-@cache
-def ed448_key() -> ed448.Ed448PrivateKey:
-    return ed448.Ed448PrivateKey.generate()
 
 
 def jwk(key: Any, **members: Any) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """What a list holds: the documented answer, the filters, the order, and conditional reads."""
 
 import itertools
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -19,15 +18,6 @@ PATH = f"/v1/workspace/{FIRST_WORKSPACE}/sessions"
 DEMO = list(demo.documents())
 FIRST = [document for document in DEMO if document["workspaceId"] == FIRST_WORKSPACE]
 STATUSES = ["scheduled", "in-progress", "completed", "cancelled"]
-
-
-@pytest.fixture
-def client(client_of: ClientOf, demo_url: str, mint: Mint) -> Iterator[httpx.Client]:
-    """The demo data, asked by somebody who may see every workspace."""
-    client = client_of(demo_url)
-    client.headers["Authorization"] = f"Bearer {mint(workspaces=['*'])}"
-    yield client
-    del client.headers["Authorization"]
 
 
 def ids(response: httpx.Response) -> list[str]:

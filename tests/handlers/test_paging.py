@@ -22,14 +22,6 @@ KEYS: dict[str, Callable[[dict[str, Any]], tuple[str, ...]]] = {
 }
 
 
-@pytest.fixture
-def client(client_of: ClientOf, demo_url: str, mint: Mint) -> Iterator[httpx.Client]:
-    client = client_of(demo_url)
-    client.headers["Authorization"] = f"Bearer {mint(workspaces=['*'])}"
-    yield client
-    del client.headers["Authorization"]
-
-
 def walk(client: httpx.Client, address: str, headers: dict[str, str] | None = None) -> Iterator[list[dict[str, Any]]]:
     """Follow the links from page to page."""
     while address:

@@ -10,13 +10,12 @@ import time
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
 from typing import Any
 
 import jwt
 import pytest
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
@@ -38,6 +37,7 @@ from openapi.contract import Operation, load
 from openapi.errors import ContractError
 from openapi.parameters import compile_parameters
 from tests.conftest import WORKSPACE, ClientOf, Mint, Store
+from tests.signers import ec_key, ed448_key, ed25519_key, rsa_key
 
 SECRET = "an0ther-secret-of-the-tests-that-is-long-enough"
 SECRET_KEYS = StaticKeys((secret_key(SECRET),))
@@ -548,27 +548,6 @@ def test_whatever_is_sent_instead_of_a_token_is_refused(token: str) -> None:
 
 
 # Who signed ----------------------------------------------------------------------------------------------------------------
-
-
-@cache
-def rsa_key(name: str = "first", bits: int = 2048) -> rsa.RSAPrivateKey:
-    del name  # tells keys of one size apart
-    return rsa.generate_private_key(65537, bits)
-
-
-@cache
-def ec_key(curve: str = "P-256") -> ec.EllipticCurvePrivateKey:
-    return ec.generate_private_key(ec.SECP256R1() if curve == "P-256" else ec.SECP384R1())
-
-
-@cache
-def ed25519_key() -> ed25519.Ed25519PrivateKey:
-    return ed25519.Ed25519PrivateKey.generate()
-
-
-@cache
-def ed448_key() -> ed448.Ed448PrivateKey:
-    return ed448.Ed448PrivateKey.generate()
 
 
 SIGNERS: dict[str, Callable[[], Any]] = {
