@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from db.errors import DatabaseUnavailable, WorkspaceNotFound
 from handlers.keys import KeysUnavailable
 from handlers.pipeline import respond
+from handlers.rate import TooManyRequests
 from handlers.security import AccessRefused, TokenRefused
 from openapi.errors import ContractViolation, InvalidParameters, ParameterError
 from openapi.json import encode
@@ -57,6 +58,9 @@ def problem_of(error: Exception) -> Problem:
             return Problem(401, error.detail, {"www-authenticate": error.challenge})
         case AccessRefused():
             return Problem(403, error.detail, {"www-authenticate": error.challenge})
+        case TooManyRequests():
+            detail = f"This token's holder has asked too often. Try again in {error.retry_after} seconds."
+            return Problem(429, detail, {"retry-after": str(error.retry_after)})
         case WorkspaceNotFound():
             return Problem(404, "There is no workspace with this id.")
         case HTTPException(status_code=404):

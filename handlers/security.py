@@ -31,6 +31,8 @@ from openapi.errors import ContractError
 
 REALM = "sessions"
 EVERY_WORKSPACE = "*"
+CLAIMS = "sessions.claims"
+"""Where the ASGI scope holds the claims of a request that may pass."""
 LONGEST_TOKEN = 16_384
 """Characters. The time to decode a token grows with its length, and is spent before anything is known about the sender."""
 LONGEST_SUBJECT = 2048
@@ -248,6 +250,7 @@ def authorize(verify: Verify) -> Step:
                 raise AccessRefused(f"The token does not carry the permission {named}.", required)
             if not claims.cover(scope["path_params"]["workspaceId"]):
                 raise AccessRefused("The token does not cover this workspace.", required)
+            scope[CLAIMS] = claims
             await next_app(scope, receive, send)
 
         return app

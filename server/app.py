@@ -15,6 +15,7 @@ from db.schema import require_newest
 from handlers import sessions
 from handlers.pipeline import ExactRoutingMiddleware, answer, read_parameters, step
 from handlers.problems import ProblemEdge
+from handlers.rate import limit_rate
 from handlers.security import authorize, token_verifier
 from openapi.contract import load
 from server.pages import add_pages
@@ -46,6 +47,7 @@ def create_app(settings: Settings) -> AsyncApp:
             ProblemEdge,  # every error → application/problem+json
             ExactRoutingMiddleware,  # path → operationId (Connexion)
             step(authorize(token_verifier(settings.keys, settings.tokens))),  # 401, 403
+            step(limit_rate(settings.rate_limit)),  # 429
             step(read_parameters),  # 400
             LifespanMiddleware,
             step(answer(database)),  # handler → body checked against the contract → bytes

@@ -9,6 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
+from limits import RateLimitItem
+from limits import parse as parse_rate_limit
+
 from db.engine import STATEMENT_TIMEOUT, require_usable
 from handlers.keys import (
     ASYMMETRIC,
@@ -48,6 +51,7 @@ class Settings:
     tokens: TokenRules = field(default_factory=TokenRules)
     log_level: str = "info"
     statement_timeout: int = STATEMENT_TIMEOUT
+    rate_limit: RateLimitItem | None = None
 
 
 VARIABLES: Mapping[str, str] = {
@@ -63,6 +67,7 @@ VARIABLES: Mapping[str, str] = {
     "JWT_SCOPE_CLAIMS": "claims that hold permissions (default: scope,scp,permissions)",
     "JWT_WORKSPACE_CLAIMS": "claims that hold workspaces (default: workspaceId,workspaces)",
     "STATEMENT_TIMEOUT": f"seconds for which PostgreSQL may work on one query (default: {STATEMENT_TIMEOUT})",
+    "RATE_LIMIT": "requests that one token subject may send to one process: 600/minute (default: as many as they like)",
     "LOG_LEVEL": "debug, info, warning or error (default: info)",
 }
 """Every setting, without the prefix, and what it is for."""
@@ -128,9 +133,10 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     tokens = _read_token_rules(reader)
     log_level = reader.parsed("LOG_LEVEL", _log_level, "info")
     statement_timeout = reader.parsed("STATEMENT_TIMEOUT", partial(_seconds, first=1, last=3600), STATEMENT_TIMEOUT)
+    rate_limit = reader.parsed("RATE_LIMIT", _rate_limit, None)
     keys = _read_keys(reader)
     reader.finish()
-    return Settings(keys, database_url, tokens, log_level, statement_timeout)
+    return Settings(keys, database_url, tokens, log_level, statement_timeout, rate_limit)
 
 
 def database_url_from(environment: Mapping[str, str] = os.environ) -> str:
@@ -272,6 +278,12 @@ def _seconds(text: str, *, first: int, last: int) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= len(str(last)) and first <= int(text) <= last):
         raise ValueError(f"must be a whole number of seconds from {first} to {last}")
     return int(text)
+
+
+def _rate_limit(text: str) -> RateLimitItem | None:
+    if not re.fullmatch(r"[1-9][0-9]{0,8}/(second|minute|hour|day)", text):
+        raise ValueError("must be a number of requests in a time, such as 10/second, 600/minute, 5000/hour or 50000/day")
+    return parse_rate_limit(text)
 
 
 def _log_level(text: str) -> str:

@@ -17,6 +17,7 @@ from db.demo import DOCUMENTED_SESSION
 from db.errors import DatabaseUnavailable, WorkspaceNotFound
 from handlers.keys import KeysUnavailable
 from handlers.problems import ProblemEdge, problem_of
+from handlers.rate import TooManyRequests
 from handlers.security import AccessRefused, TokenRefused
 from openapi.contract import load
 from openapi.errors import ContractViolation, InvalidParameters
@@ -213,6 +214,7 @@ def test_reading_goes_on_while_another_process_writes(get_from_file: Get, sqlite
         (InvalidParameters([{"in": "query", "name": "x", "message": "is wrong"}]), 400),
         (TokenRefused("No."), 401),
         (AccessRefused("No.", ["sessions.view"]), 403),
+        (TooManyRequests(5), 429),
         (WorkspaceNotFound("w"), 404),
         (HTTPException(404), 404),
         (HTTPException(405, headers={"Allow": "HEAD, GET"}), 405),
