@@ -92,6 +92,16 @@ class Database:
                 yield connection
 
     @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[AsyncConnection]:
+        """Lend a connection for reading part by part from one state of the database: in a transaction, as cursors need it.
+
+        Raises:
+            DatabaseUnavailable: when the database cannot be reached, or stops answering meanwhile.
+        """
+        async with self.connect() as connection:
+            yield await connection.execution_options(isolation_level="SERIALIZABLE")
+
+    @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
         """Lend a connection for writing: all of it is committed at the end, or nothing when the block raises.
 

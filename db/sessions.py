@@ -1,6 +1,6 @@
 """Sessions: the one query of the service."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
@@ -161,6 +161,21 @@ async def list_sessions(
     last = rows[limit - 1]
     position = tuple(str(getattr(last, column.name)) for column in order.columns)
     return Page([_session(row) for row in rows[:limit]], position)
+
+
+async def stream_sessions(
+    connection: AsyncConnection,
+    workspace_id: str,
+    wanted: SessionFilter,
+    order: Order = ORDERS["date"],
+    after: Position | None = None,
+    size: int = 500,
+) -> AsyncGenerator[list[dict[str, JSONValue]]]:
+    """All wanted sessions of a workspace in an order, `size` at a time, in memory that does not grow with their number."""
+    query = sessions_query(workspace_id, wanted, order, after)
+    async with connection.stream(query, execution_options={"yield_per": size}) as rows:
+        async for part in rows.partitions():
+            yield [_session(row) for row in part]
 
 
 def _session(row: Row[Any]) -> dict[str, JSONValue]:

@@ -4,8 +4,10 @@ A step is built once for each operation when the server starts: it gets the comp
 step, and returns an ASGI application. What it works out then is not worked out again while requests are served.
 """
 
+import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+from contextlib import aclosing
 from functools import partial
 from hashlib import blake2b
 from typing import Any, NamedTuple, TypeAlias
@@ -23,7 +25,10 @@ from openapi.json import JSONValue, encode
 
 
 class Answer(NamedTuple):
-    """What a handler returns: the body of a 200, and the parameters that lead to the next page, if there is one."""
+    """What a handler returns: the body of a 200, and the parameters that lead to the next page, if there is one.
+
+    A body of one member, an array, may come in parts: its value is then an asynchronous generator of arrays.
+    """
 
     body: JSONValue
     following: Mapping[str, str] | None = None
@@ -39,6 +44,8 @@ ARGUMENTS = "sessions.arguments"
 """Where the ASGI scope holds the handler's arguments once they are read."""
 
 Header: TypeAlias = tuple[bytes, bytes]
+
+_PATIENCE = 30  # seconds for which a client may take nothing of a streamed answer
 
 
 class _StepAPI(RoutedAPI[ASGIApp]):
@@ -104,6 +111,9 @@ def answer(*resources: object) -> Step:
 
         async def app(scope: Scope, _receive: Receive, send: Send) -> None:
             value, following = await handler(*resources, **scope[ARGUMENTS])
+            if parts := _parts(value):
+                await _stream(scope, send, check, *parts)
+                return
             check(value)
             body = encode(value)
             link = [(b"link", _next_link(scope, following))] if following else []
@@ -122,6 +132,49 @@ def answer(*resources: object) -> Step:
         return app
 
     return build
+
+
+def _parts(value: JSONValue) -> tuple[str, AsyncGenerator[list[JSONValue]]] | None:
+    for name, member in value.items():
+        if isinstance(member, AsyncGenerator):
+            return name, member
+    return None
+
+
+async def _stream(
+    scope: Scope,
+    send: Send,
+    check: Callable[[JSONValue], None],
+    name: str,
+    parts: AsyncGenerator[list[JSONValue]],
+) -> None:
+    """Send a body whose one member comes in parts, each checked before its bytes leave.
+
+    Whatever fails on the way leaves the body without its end, so that no client takes a cut list for a whole one. A client
+    that takes nothing for `_PATIENCE` seconds is given up, since a connection to the database waits with it.
+    """
+    async with aclosing(parts):
+        await send(
+            {
+                "type": "http.response.start",
+                "status": 200,
+                "headers": [
+                    (b"content-type", b"application/json"),
+                    (b"cache-control", b"private, no-cache"),
+                    (b"vary", b"Authorization, Accept-Encoding"),
+                ],
+            }
+        )
+        if scope["method"] == "HEAD":
+            await send({"type": "http.response.body"})
+            return
+        before = b"{" + encode(name) + b":["
+        async for part in parts:
+            check({name: part})
+            async with asyncio.timeout(_PATIENCE):
+                await send({"type": "http.response.body", "body": before + encode(part)[1:-1], "more_body": True})
+            before = b","
+        await send({"type": "http.response.body", "body": b"]}" if before == b"," else before + b"]}"})
 
 
 def _require_arguments(operation: Operation, handler: Handler, resources: tuple[object, ...]) -> None:

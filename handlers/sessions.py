@@ -1,13 +1,20 @@
 """The operations on sessions."""
 
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
 from db.engine import Database
 from db.errors import WorkspaceNotFound
-from db.sessions import ORDERS, SessionFilter
+from db.sessions import ORDERS, Order, Position, SessionFilter, stream_sessions
 from db.sessions import list_sessions as query_sessions
 from db.workspaces import workspace_exists
 from handlers.cursors import read_cursor, write_cursor
 from handlers.pipeline import Answer
+from openapi.json import JSONValue
 from openapi.timestamps import Span
+
+LARGEST_WHOLE_LIST = 1000
+"""Sessions of a list that is sent in one piece, with its length and an ETag. A longer one is streamed."""
 
 
 async def list_sessions(
@@ -45,6 +52,20 @@ async def list_sessions(
     async with database.connect() as connection:
         if not await workspace_exists(connection, workspace_id):
             raise WorkspaceNotFound(workspace_id)
-        page = await query_sessions(connection, workspace_id, wanted, order, after, limit)
-    following = {"cursor": write_cursor(page.next, workspace_id, wanted, sort)} if page.next else None
-    return Answer({"sessions": page.sessions}, following)
+        page = await query_sessions(connection, workspace_id, wanted, order, after, limit or LARGEST_WHOLE_LIST)
+    if page.next is None:
+        return Answer({"sessions": page.sessions})
+    if limit is not None:
+        return Answer({"sessions": page.sessions}, {"cursor": write_cursor(page.next, workspace_id, wanted, sort)})
+    return Answer({"sessions": _everything(database, workspace_id, wanted, order, after)})
+
+
+async def _everything(
+    database: Database, workspace_id: str, wanted: SessionFilter, order: Order, after: Position | None
+) -> AsyncGenerator[list[JSONValue]]:
+    async with (
+        database.snapshot() as connection,
+        aclosing(stream_sessions(connection, workspace_id, wanted, order, after)) as parts,
+    ):
+        async for part in parts:
+            yield part

@@ -4,6 +4,7 @@ import json
 import os
 import shlex
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -113,3 +114,22 @@ def test_migrate_import_token_and_serve_are_all_that_it_takes(start: Start, work
     out, _ = server.communicate(timeout=TIMEOUT)
     assert server.returncode in (0, -signal.SIGTERM), out
     assert token not in out
+
+
+def test_a_list_that_breaks_off_cannot_be_taken_for_a_whole_one(start: Start, tmp_path: Path) -> None:
+    settings = {"SESSIONS_JWT_SECRET": SECRET, "SESSIONS_DATABASE_URL": "sqlite:///sessions.sqlite3"}
+    documents = [{**DOCUMENTED_SESSION, "id": f"s{number:05}"} for number in range(3000)]
+    (tmp_path / "sessions.ndjson").write_bytes(b"\n".join(map(encode, documents)))
+    for arguments in (["migrate"], ["import", "sessions.ndjson"]):
+        start(*arguments, **settings).communicate(timeout=TIMEOUT)
+    with sqlite3.connect(tmp_path / "sessions.sqlite3") as connection:
+        connection.execute("PRAGMA ignore_check_constraints = ON")
+        connection.execute("UPDATE sessions SET status = 'broken' WHERE id = 's02999'")
+    connection.close()
+    token = start("token", "--workspace", FIRST_WORKSPACE, **settings).communicate(timeout=TIMEOUT)[0].strip()
+    address = read_until(start("serve", "--port", "0", **settings), "Uvicorn running on").split("running on ")[1].split()[0]
+    with httpx.Client(base_url=address, headers={"Authorization": f"Bearer {token}"}) as client:
+        for _ in range(2):
+            with pytest.raises(httpx.RemoteProtocolError, match="incomplete"):
+                client.get(f"/v1/workspace/{FIRST_WORKSPACE}/sessions")
+        assert len(client.get(f"/v1/workspace/{FIRST_WORKSPACE}/sessions?limit=1000").json()["sessions"]) == 1000

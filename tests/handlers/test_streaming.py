@@ -1,0 +1,99 @@
+"""Long lists: sent in parts, complete, in order and checked; or visibly cut off."""
+
+import sqlite3
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from starlette.testclient import TestClient
+
+from db.demo import DOCUMENTED_SESSION
+from handlers.sessions import LARGEST_WHOLE_LIST
+from openapi import timestamps
+from openapi.errors import ContractViolation
+from tests.conftest import ClientOf, Databases, Mint, Store
+
+PATH = "/v1/workspace/long/sessions"
+NUMBER = 2 * LARGEST_WHOLE_LIST + 345
+
+
+def documents(number: int) -> list[dict[str, Any]]:
+    """In their order; every session has another date."""
+    first = timestamps.parse("2020-01-01").first
+    return [
+        {**DOCUMENTED_SESSION, "workspaceId": "long", "id": f"s{each}", "date": timestamps.write(first + each * 3_600_000)}
+        for each in range(number)
+    ]
+
+
+@pytest.fixture(scope="module")
+def long_url(databases: Databases, store: Store) -> str:
+    url = databases.migrated()
+    store(url, documents(NUMBER))
+    return url
+
+
+@pytest.fixture
+def long(client_of: ClientOf, long_url: str, mint: Mint) -> Iterator[TestClient]:
+    client = client_of(long_url)
+    client.headers["Authorization"] = f"Bearer {mint(workspaces=['long'])}"
+    yield client
+    del client.headers["Authorization"]
+
+
+def test_everything_is_the_same_list_as_the_pages_together(long: httpx.Client) -> None:
+    response = long.get(PATH)
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "application/json"
+    assert "content-length" not in response.headers
+    assert "etag" not in response.headers
+    assert response.json() == {"sessions": documents(NUMBER)}
+
+
+@pytest.mark.parametrize("length", [0, 1, LARGEST_WHOLE_LIST - 1, LARGEST_WHOLE_LIST, LARGEST_WHOLE_LIST + 1])
+def test_whole_and_streamed_answers_meet_without_a_seam(long: httpx.Client, length: int) -> None:
+    wanted = documents(length)
+    query = f"?dateTo={wanted[-1]['date']}" if wanted else "?dateTo=2019-12-31"
+    response = long.get(PATH + query)
+    assert response.json() == {"sessions": wanted}
+    assert ("content-length" in response.headers) is (length <= LARGEST_WHOLE_LIST)
+
+
+def test_a_streamed_answer_has_the_bytes_that_a_whole_one_would_have(long: httpx.Client) -> None:
+    streamed = long.get(f"{PATH}?dateTo={documents(LARGEST_WHOLE_LIST + 1)[-1]['date']}").content
+    first = long.get(f"{PATH}?limit=1000")
+    second = long.get(first.links["next"]["url"].replace("limit=1000", "limit=1"))
+    assert streamed == first.content[:-2] + b"," + second.content[len(b'{"sessions":[') :]
+
+
+def test_what_follows_a_cursor_is_streamed_too(long: httpx.Client) -> None:
+    address = long.get(f"{PATH}?limit=5&sort=-date").links["next"]["url"].replace("limit=5&", "")
+    assert long.get(address).json()["sessions"] == documents(NUMBER)[::-1][5:]
+
+
+def test_a_head_request_for_a_long_list_has_no_body(long: httpx.Client) -> None:
+    response = long.head(PATH)
+    assert response.status_code == 200
+    assert response.content == b""
+
+
+def test_connections_are_given_back_however_a_long_list_ends(long: httpx.Client) -> None:
+    for _ in range(12):  # more than the pool holds
+        long.head(PATH)
+        assert long.get(f"{PATH}?limit=1").status_code == 200
+
+
+def test_a_row_that_breaks_the_contract_cuts_the_answer_off(
+    client_of: ClientOf, sqlite_url: str, store: Store, mint: Mint
+) -> None:
+    store(sqlite_url, documents(NUMBER))
+    with sqlite3.connect(sqlite_url.removeprefix("sqlite:///")) as connection:
+        connection.execute("PRAGMA ignore_check_constraints = ON")
+        connection.execute("UPDATE sessions SET status = 'SECRET' WHERE id = ?", [f"s{NUMBER - 1}"])
+    connection.close()
+    client, headers = client_of(sqlite_url), {"Authorization": f"Bearer {mint(workspaces=['long'])}"}
+    for _ in range(12):
+        with pytest.raises(ContractViolation):  # it reaches the server, which closes the connection: server/test_serving.py
+            client.get(PATH, headers=headers)
+    assert client.get(f"{PATH}?limit=1", headers=headers).status_code == 200
