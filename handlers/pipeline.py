@@ -7,7 +7,7 @@ step, and returns an ASGI application. What it works out then is not worked out 
 import asyncio
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from functools import partial
 from hashlib import blake2b
 from typing import Any, NamedTuple, TypeAlias
@@ -109,10 +109,10 @@ def answer(*resources: object) -> Step:
         _require_arguments(operation, handler, resources)
         check = operation.responses[200]
 
-        async def app(scope: Scope, _receive: Receive, send: Send) -> None:
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
             value, following = await handler(*resources, **scope[ARGUMENTS])
             if parts := _parts(value):
-                await _stream(scope, send, check, *parts)
+                await _stream(scope, receive, send, check, *parts)
                 return
             check(value)
             body = encode(value)
@@ -141,8 +141,24 @@ def _parts(value: JSONValue) -> tuple[str, AsyncGenerator[list[JSONValue]]] | No
     return None
 
 
+@asynccontextmanager
+async def _watching(receive: Receive) -> AsyncGenerator[asyncio.Task[None], None]:
+    """A task that is done once the client has gone, which `send` would not tell."""
+
+    async def wait() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    task = asyncio.create_task(wait())
+    try:
+        yield task
+    finally:
+        task.cancel()
+
+
 async def _stream(
     scope: Scope,
+    receive: Receive,
     send: Send,
     check: Callable[[JSONValue], None],
     name: str,
@@ -151,9 +167,9 @@ async def _stream(
     """Send a body whose one member comes in parts, each checked before its bytes leave.
 
     Whatever fails on the way leaves the body without its end, so that no client takes a cut list for a whole one. A client
-    that takes nothing for `_PATIENCE` seconds is given up, since a connection to the database waits with it.
+    that has gone, or takes nothing for `_PATIENCE` seconds, is given up: a connection to the database waits with it.
     """
-    async with aclosing(parts):
+    async with aclosing(parts), _watching(receive) as gone:
         await send(
             {
                 "type": "http.response.start",
@@ -170,6 +186,8 @@ async def _stream(
             return
         before = b"{" + encode(name) + b":["
         async for part in parts:
+            if gone.done():
+                return
             check({name: part})
             async with asyncio.timeout(_PATIENCE):
                 await send({"type": "http.response.body", "body": before + encode(part)[1:-1], "more_body": True})

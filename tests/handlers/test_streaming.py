@@ -1,20 +1,27 @@
 """Long lists: sent in parts, complete, in order and checked; or visibly cut off."""
 
+import asyncio
+import functools
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from typing import Any
 
 import httpx
 import pytest
 from starlette.testclient import TestClient
+from starlette.types import Message, Receive, Scope, Send
 
 from db.demo import DOCUMENTED_SESSION
-from handlers.sessions import LARGEST_WHOLE_LIST
+from handlers import pipeline
+from handlers.pipeline import ARGUMENTS, Answer, answer
+from handlers.sessions import LARGEST_WHOLE_LIST, list_sessions
 from openapi import timestamps
+from openapi.contract import load
 from openapi.errors import ContractViolation
 from tests.conftest import ClientOf, Databases, Mint, Store
 
 PATH = "/v1/workspace/long/sessions"
+OPERATION = load().operations["list_sessions"]
 NUMBER = 2 * LARGEST_WHOLE_LIST + 345
 
 
@@ -97,3 +104,62 @@ def test_a_row_that_breaks_the_contract_cuts_the_answer_off(
         with pytest.raises(ContractViolation):  # it reaches the server, which closes the connection: server/test_serving.py
             client.get(PATH, headers=headers)
     assert client.get(f"{PATH}?limit=1", headers=headers).status_code == 200
+
+
+class Endless:
+    """A handler whose answer never ends, and what has become of it."""
+
+    def __init__(self) -> None:
+        self.closed = False
+
+    async def ask(self, receive: Receive, send: Send) -> None:
+        @functools.wraps(list_sessions)  # the parameters that the contract gives
+        async def answer_endlessly(*_resources: object, **_arguments: object) -> Answer:
+            return Answer({"sessions": self.parts()})
+
+        async def nothing_follows(_scope: Scope, _receive: Receive, _send: Send) -> None:
+            raise AssertionError
+
+        await answer("in the place of a database")(OPERATION, answer_endlessly, nothing_follows)(SCOPE, receive, send)
+
+    async def parts(self) -> AsyncGenerator[list[Any], None]:
+        try:
+            while True:
+                await asyncio.sleep(0)
+                yield [DOCUMENTED_SESSION]
+        finally:
+            self.closed = True
+
+
+SCOPE: dict[str, Any] = {"type": "http", "method": "GET", "path": PATH, "headers": [], ARGUMENTS: {}}
+
+
+def test_nothing_more_is_read_for_a_client_that_has_gone() -> None:
+    endless, sent = Endless(), list[Message]()
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    asyncio.run(endless.ask(receive, send))
+    assert endless.closed
+    assert not any(message.get("body", b"").endswith(b"]}") for message in sent)
+
+
+def test_a_client_that_takes_nothing_is_given_up_after_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline, "_PATIENCE", 0.05)
+    endless = Endless()
+
+    async def never() -> Message:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            await asyncio.Event().wait()
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(endless.ask(never, send))
+    assert endless.closed

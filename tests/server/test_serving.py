@@ -100,9 +100,9 @@ def test_migrate_import_token_and_serve_are_all_that_it_takes(start: Start, work
     token = finish("token", "--workspace", FIRST_WORKSPACE).strip()
     server = start("serve", "--port", "0", "--workers", workers, **settings)
     address = read_until(server, "Uvicorn running on").split("running on ")[1].split()[0]
-    if workers != "1":  # the parent has the address; a worker has to answer it
-        read_until(server, "Application startup complete")
-    client = httpx.Client(base_url=address, headers={"Authorization": f"Bearer {token}"})
+    # Of several workers, the parent prints the address, and it may be printed before one of them listens.
+    transport = httpx.HTTPTransport(retries=10)
+    client = httpx.Client(base_url=address, headers={"Authorization": f"Bearer {token}"}, transport=transport)
     held = {document["id"]: document for document in documents if document["workspaceId"] == FIRST_WORKSPACE}
     listed = client.get(f"/v1/workspace/{FIRST_WORKSPACE}/sessions")
     assert {session["id"]: session for session in listed.json()["sessions"]} == held
