@@ -169,7 +169,15 @@ async def _stream(
     Whatever fails on the way leaves the body without its end, so that no client takes a cut list for a whole one. A client
     that has gone, or takes nothing for `_PATIENCE` seconds, is given up: a connection to the database waits with it.
     """
+
+    async def send_text(text: bytes) -> None:
+        async with asyncio.timeout(_PATIENCE):
+            await send({"type": "http.response.body", "body": text, "more_body": True})
+
     async with aclosing(parts), _watching(receive) as gone:
+        # The answer begins when there is something to send: what fails before that is still told in full.
+        first: list[JSONValue] = await anext(parts, [])
+        check({name: first})
         await send(
             {
                 "type": "http.response.start",
@@ -184,15 +192,13 @@ async def _stream(
         if scope["method"] == "HEAD":
             await send({"type": "http.response.body"})
             return
-        before = b"{" + encode(name) + b":["
+        await send_text(b"{" + encode(name) + b":[" + encode(first)[1:-1])
         async for part in parts:
             if gone.done():
                 return
             check({name: part})
-            async with asyncio.timeout(_PATIENCE):
-                await send({"type": "http.response.body", "body": before + encode(part)[1:-1], "more_body": True})
-            before = b","
-        await send({"type": "http.response.body", "body": b"]}" if before == b"," else before + b"]}"})
+            await send_text(b"," + encode(part)[1:-1])
+        await send({"type": "http.response.body", "body": b"]}"})
 
 
 def _require_arguments(operation: Operation, handler: Handler, resources: tuple[object, ...]) -> None:

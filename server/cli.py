@@ -72,7 +72,7 @@ def main() -> NoReturn:
     except (SettingsError, ContractError) as error:
         _fail(*error.problems)
     except (DatabaseUnavailable, DatabaseNotReady) as error:
-        _fail(f"{PREFIX}DATABASE_URL: {error}")
+        _fail(f"database: {error}")
     sys.exit(0)
 
 

@@ -91,19 +91,34 @@ def test_connections_are_given_back_however_a_long_list_ends(long: httpx.Client)
         assert long.get(f"{PATH}?limit=1").status_code == 200
 
 
+def break_session(url: str, id_: str) -> None:
+    """Put a status that the contract does not know into a session, as a damaged database might hold it."""
+    with sqlite3.connect(url.removeprefix("sqlite:///")) as connection:
+        connection.execute("PRAGMA ignore_check_constraints = ON")
+        connection.execute("UPDATE sessions SET status = 'SECRET' WHERE id = ?", [id_])
+    connection.close()
+
+
 def test_a_row_that_breaks_the_contract_cuts_the_answer_off(
     client_of: ClientOf, sqlite_url: str, store: Store, mint: Mint
 ) -> None:
     store(sqlite_url, documents(NUMBER))
-    with sqlite3.connect(sqlite_url.removeprefix("sqlite:///")) as connection:
-        connection.execute("PRAGMA ignore_check_constraints = ON")
-        connection.execute("UPDATE sessions SET status = 'SECRET' WHERE id = ?", [f"s{NUMBER - 1}"])
-    connection.close()
+    break_session(sqlite_url, f"s{NUMBER - 1}")
     client, headers = client_of(sqlite_url), {"Authorization": f"Bearer {mint(workspaces=['long'])}"}
     for _ in range(12):
         with pytest.raises(ContractViolation):  # it reaches the server, which closes the connection: server/test_serving.py
             client.get(PATH, headers=headers)
     assert client.get(f"{PATH}?limit=1", headers=headers).status_code == 200
+
+
+def test_a_row_that_breaks_the_contract_before_the_answer_has_begun_is_a_500(
+    client_of: ClientOf, sqlite_url: str, store: Store, mint: Mint
+) -> None:
+    store(sqlite_url, documents(NUMBER))
+    break_session(sqlite_url, "s0")
+    response = client_of(sqlite_url).get(PATH, headers={"Authorization": f"Bearer {mint(workspaces=['long'])}"})
+    assert response.status_code == 500
+    OPERATION.responses[500](response.json())
 
 
 class Endless:

@@ -149,7 +149,7 @@ def test_a_database_that_cannot_be_used_is_told_in_a_sentence(
     monkeypatch.setenv("SESSIONS_DATABASE_URL", url)
     outcome = run("migrate")
     assert outcome.code == 1
-    assert outcome.err.startswith("error: SESSIONS_DATABASE_URL")
+    assert outcome.err.startswith(("error: SESSIONS_DATABASE_URL ", "error: database: "))
     assert reason in outcome.err
     assert "hidden" not in outcome.err
 
@@ -172,8 +172,13 @@ def test_serve_does_not_start_with_settings_that_are_wrong(
         monkeypatch.setenv(name, value)
     outcome = run("serve")
     assert outcome.code == 1
-    assert outcome.err.startswith("error: SESSIONS_")
+    assert outcome.err.startswith(("error: SESSIONS_", "error: database: "))
     assert "Traceback" not in outcome.err
+
+
+def test_the_demo_tells_of_its_own_database(run: Run) -> None:
+    outcome = run("demo", "--database", "missing/demo.sqlite3")
+    assert outcome == (1, "", "error: database: there is no folder missing for the database file demo.sqlite3\n")
 
 
 # ---- tokens ---------------------------------------------------------------------------------------------------------
