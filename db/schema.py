@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from db.engine import Database
 from db.errors import DatabaseNotReady
+from db.readers import Reader
 
 
 def _config(connection: Connection | None = None) -> Config:
@@ -42,6 +43,17 @@ async def migrate(database: Database) -> tuple[str | None, str]:
     return before, after
 
 
+async def _version(reader: Reader) -> str | None:
+    there = {
+        "sqlite": "SELECT 1 FROM sqlite_schema WHERE name = 'alembic_version'",
+        "postgresql": "SELECT 1 WHERE to_regclass('alembic_version') IS NOT NULL",
+    }[reader.engine]
+    if not await reader.fetch(there, ()):
+        return None
+    rows = await reader.fetch("SELECT version_num FROM alembic_version", ())
+    return str(rows[0][0]) if rows else None
+
+
 async def require_newest(database: Database) -> None:
     """Make sure that the tables are those which this program needs.
 
@@ -49,8 +61,8 @@ async def require_newest(database: Database) -> None:
         DatabaseNotReady: when they are missing, older or newer; the message says what to do.
         DatabaseUnavailable: when the database cannot be reached.
     """
-    async with database.connect() as connection:
-        version = await connection.run_sync(_current_version)
+    async with database.reader() as reader:
+        version = await _version(reader)
     needed = newest_version()
     if version is None:
         raise DatabaseNotReady("the database has no tables yet: run `sessions-api migrate`")

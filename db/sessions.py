@@ -1,17 +1,39 @@
-"""Sessions: the one query of the service."""
+"""Sessions: the one thing that the service reads.
 
-from collections.abc import AsyncGenerator, Iterator, Mapping
-from dataclasses import dataclass
+A workspace is read at a revision (see `migrations/`): what has been read at it stays true while it stands. The rows of a
+list carry the revision that they were read at. So the names of clients, staff and services, which many rows share, are asked
+for once for each revision and not joined to every row, and a list is still what was stored at one moment.
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
 import orjson
-from sqlalchemy import Column, ColumnElement, Row, Select, false, select, tuple_
-from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.functions import GenericFunction
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    FromClause,
+    Select,
+    String,
+    Table,
+    any_,
+    bindparam,
+    func,
+    literal_column,
+    select,
+    tuple_,
+    union_all,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
 
-from db.tables import clients, services, session_services, sessions, staff
+from db.engine import Database
+from db.errors import WorkspaceNotFound
+from db.readers import Reader, Row
+from db.statements import Statement, compile_statement
+from db.tables import Text, clients, services, session_services, sessions, staff, workspaces
 from openapi import timestamps
 from openapi.json import JSONArray, JSONObject, JSONValue
 
@@ -41,7 +63,7 @@ class Order(NamedTuple):
 
 _BY_DATE = (sessions.c.date, sessions.c.start_time, sessions.c.id)
 _BY_CHANGE = (sessions.c.updated_at, sessions.c.id)
-ORDERS: Mapping[str, Order] = {
+ORDERS = {
     "date": Order(_BY_DATE, descending=False),
     "-date": Order(_BY_DATE, descending=True),
     "updatedAt": Order(_BY_CHANGE, descending=False),
@@ -54,151 +76,382 @@ Position: TypeAlias = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked about the sessions of a workspace: which, in which order, from behind which position."""
+
+    workspace_id: str
+    wanted: SessionFilter = SessionFilter()
+    sort: str = "date"
+    after: Position | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
-    """Sessions as the contract writes them, and where the next page begins; None when there is none."""
+    """Sessions as the contract writes them, where the next page begins (None when there is none), and at which revision."""
 
     sessions: list[dict[str, JSONValue]]
     next: Position | None
+    revision: int
 
 
-class _array_of_arrays(GenericFunction[str]):  # noqa: N801 - a function of SQL
-    """The rows of a group as JSON text: an array of arrays, in any order, empty when there are none."""
+# ---- Statements -----------------------------------------------------------------------------------------------------
 
-    inherit_cache = True
-
-
-@compiles(_array_of_arrays, "sqlite")
-def _on_sqlite(element: _array_of_arrays, compiler: SQLCompiler, **options: Any) -> str:
-    return f"json_group_array(json_array({compiler.process(element.clauses, **options)}))"
+_workspace_id = bindparam("workspace_id", type_=Text)
+_revision = select(workspaces.c.revision).where(workspaces.c.id == _workspace_id)
 
 
-@compiles(_array_of_arrays, "postgresql")
-def _on_postgresql(element: _array_of_arrays, compiler: SQLCompiler, **options: Any) -> str:
-    return f"coalesce(json_agg(json_build_array({compiler.process(element.clauses, **options)})), '[]')::text"
+def _among(column: Column[Any], name: str, engine: str) -> ColumnElement[bool]:
+    """Whether a column is one of the values in a parameter: an array on PostgreSQL, JSON text on SQLite."""
+    if engine == "postgresql":
+        return column == any_(bindparam(name, type_=ARRAY(Text)))
+    values: FromClause = func.json_each(bindparam(name, type_=String)).table_valued("value")
+    return column.in_(select(values.c.value))
 
 
-# One row a session: a session without services, or with several, is still one row. The array is sorted in `_session`,
-# since SQLite before 3.44 has no ORDER BY in an aggregate.
-_services = (
-    select(_array_of_arrays(session_services.c.position, session_services.c.service_id, services.c.name))
-    .join(
-        services,
-        (services.c.workspace_id == session_services.c.workspace_id) & (services.c.id == session_services.c.service_id),
-    )
+def _list_of(values: Sequence[str], engine: str) -> Any:
+    return values if engine == "postgresql" else orjson.dumps(values).decode()
+
+
+_booked = (
+    select(session_services.c.service_id)
     .where(session_services.c.workspace_id == sessions.c.workspace_id, session_services.c.session_id == sessions.c.id)
+    .order_by(session_services.c.position)
     .correlate(sessions)
-    .scalar_subquery()
+    .subquery()
 )
-
-_all_sessions = (
-    select(sessions, clients.c.name.label("client_name"), staff.c.name.label("staff_name"), _services.label("services"))
-    .join(clients, (clients.c.workspace_id == sessions.c.workspace_id) & (clients.c.id == sessions.c.client_id))
-    .join(staff, (staff.c.workspace_id == sessions.c.workspace_id) & (staff.c.id == sessions.c.staff_id))
+_shown = select(
+    sessions.c.id,
+    sessions.c.client_id,
+    sessions.c.staff_id,
+    # One row a session: one without services, or with several, is still one row. No id contains a comma.
+    select(
+        func.aggregate_strings(_booked.c.service_id, literal_column("','"))  # type: ignore[arg-type] # it takes more
+    ).scalar_subquery(),
+    sessions.c.name,
+    sessions.c.date,
+    sessions.c.start_time,
+    sessions.c.end_time,
+    sessions.c.duration_minutes,
+    sessions.c.status,
+    sessions.c.field_values,
+    sessions.c.attachments,
+    sessions.c.notes,
+    sessions.c.invoice,
+    sessions.c.created_at,
+    sessions.c.updated_at,
+    _revision.scalar_subquery(),
 )
+_REVISION = -1  # where a row has it
 
 
-def _conditions(workspace_id: str, wanted: SessionFilter) -> Iterator[ColumnElement[bool]]:
-    yield sessions.c.workspace_id == workspace_id
-    if wanted.client_id is not None:
-        yield sessions.c.client_id == wanted.client_id
-    if wanted.service_ids is not None:
-        yield (
-            select(session_services.c.session_id)
-            .where(
-                session_services.c.workspace_id == workspace_id,
-                session_services.c.session_id == sessions.c.id,
-                session_services.c.service_id.in_(wanted.service_ids),
+def _value(name: str) -> ColumnElement[str]:
+    return bindparam(name, type_=Text)
+
+
+def _condition(name: str, engine: str) -> ColumnElement[bool]:
+    """The condition that a field of `SessionFilter` puts on a session."""
+    match name:
+        case "client_id":
+            return sessions.c.client_id == _value(name)
+        case "service_ids":
+            return (
+                select(session_services.c.session_id)
+                .where(
+                    session_services.c.workspace_id == _workspace_id,
+                    session_services.c.session_id == sessions.c.id,
+                    _among(session_services.c.service_id, name, engine),
+                )
+                .exists()
             )
-            .exists()
-        )
-    if wanted.date_from is not None:
-        yield from _at_or_after(sessions.c.date, wanted.date_from)
-    if wanted.date_to is not None and wanted.date_to < timestamps.LAST:
-        yield sessions.c.date <= timestamps.write(wanted.date_to) if wanted.date_to >= timestamps.FIRST else false()
-    if wanted.status is not None:
-        yield sessions.c.status == wanted.status
-    if wanted.staff_id is not None:
-        yield sessions.c.staff_id == wanted.staff_id
-    if wanted.updated_since is not None:
-        yield from _at_or_after(sessions.c.updated_at, wanted.updated_since)
+        case "date_from":
+            return sessions.c.date >= _value(name)
+        case "date_to":
+            return sessions.c.date <= _value(name)
+        case "status":
+            return sessions.c.status == _value(name)
+        case "staff_id":
+            return sessions.c.staff_id == _value(name)
+        case "updated_since":
+            return sessions.c.updated_at >= _value(name)
+        case _:
+            raise ValueError(name)
 
 
-def _at_or_after(column: Column[str], moment: int) -> Iterator[ColumnElement[bool]]:
-    # A moment beyond what can be stored lets every session pass, or none.
-    if moment > timestamps.FIRST:
-        yield column >= timestamps.write(moment) if moment <= timestamps.LAST else false()
+def _position(order: Order) -> list[str]:
+    return [f"after_{column.name}" for column in order.columns]
 
 
-def sessions_query(
-    workspace_id: str,
-    wanted: SessionFilter,
-    order: Order = ORDERS["date"],
-    after: Position | None = None,
-    limit: int | None = None,
-) -> Select[Any]:
-    """The statement that lists the wanted sessions of a workspace in an order, from behind a position, up to a number."""
-    query = _all_sessions.where(*_conditions(workspace_id, wanted))
-    if after is not None:
-        here, there = tuple_(*order.columns), tuple_(*after)
+class Shape(NamedTuple):
+    """What decides the text of the list statement: all of a question but its values."""
+
+    filters: tuple[str, ...]
+    sort: str
+    after: bool
+
+
+def sessions_query(shape: Shape, engine: str) -> Select[Any]:
+    """The query that lists sessions; its values are those of `sessions_values`."""
+    order = ORDERS[shape.sort]
+    query = _shown.where(
+        sessions.c.workspace_id == _workspace_id, *(_condition(name, engine) for name in shape.filters)
+    ).order_by(*(column.desc() if order.descending else column for column in order.columns))
+    if shape.after:
+        here, there = tuple_(*order.columns), tuple_(*map(_value, _position(order)))
         query = query.where(here < there if order.descending else here > there)
-    return query.order_by(*(column.desc() if order.descending else column for column in order.columns)).limit(limit)
+    return query
 
 
-async def list_sessions(
-    connection: AsyncConnection,
-    workspace_id: str,
-    wanted: SessionFilter,
-    order: Order = ORDERS["date"],
-    after: Position | None = None,
-    limit: int | None = None,
-) -> Page:
-    """The wanted sessions of a workspace in an order; all of them, or at most `limit` from behind a position."""
-    # One more than asked for tells whether there is a next page.
-    query = sessions_query(workspace_id, wanted, order, after, None if limit is None else limit + 1)
-    rows = (await connection.execute(query)).all()
-    if limit is None or len(rows) <= limit:
-        return Page([_session(row) for row in rows], None)
+@lru_cache(maxsize=2048)  # 128 combinations of filters, 4 orders, with and without a position, on 2 engines
+def sessions_statement(shape: Shape, engine: str) -> Statement:
+    """The list statement of a shape, compiled once."""
+    return compile_statement(sessions_query(shape, engine), engine)
+
+
+def sessions_values(question: Question, engine: str) -> tuple[Shape, dict[str, Any]]:
+    """The shape of a question, and its values by name."""
+    values: dict[str, Any] = {}
+    wanted = question.wanted
+    if wanted.client_id is not None:
+        values["client_id"] = wanted.client_id
+    if wanted.service_ids is not None:
+        values["service_ids"] = _list_of(wanted.service_ids, engine)
+    if wanted.date_from is not None:
+        values["date_from"] = _text_of(wanted.date_from)
+    if wanted.date_to is not None:
+        values["date_to"] = _text_of(wanted.date_to)
+    if wanted.status is not None:
+        values["status"] = wanted.status
+    if wanted.staff_id is not None:
+        values["staff_id"] = wanted.staff_id
+    if wanted.updated_since is not None:
+        values["updated_since"] = _text_of(wanted.updated_since)
+    shape = Shape(tuple(values), question.sort, question.after is not None)
+    values["workspace_id"] = question.workspace_id
+    if question.after is not None:
+        values.update(zip(_position(ORDERS[question.sort]), question.after, strict=True))
+    return shape, values
+
+
+def _text_of(moment: int) -> str:
+    """The text that a moment is compared by; one that no text can write sorts before or behind all that can be stored."""
+    if moment < timestamps.FIRST:
+        return ""
+    return timestamps.write(moment) if moment <= timestamps.LAST else "~"
+
+
+_NAMED: dict[str, Table] = {"clients": clients, "staff": staff, "services": services}
+
+
+@lru_cache
+def _names_statement(engine: str) -> Statement:
+    parts = [
+        select(literal_column(f"'{kind}'"), table.c.id, table.c.name, _revision.scalar_subquery()).where(
+            table.c.workspace_id == _workspace_id, _among(table.c.id, kind, engine)
+        )
+        for kind, table in _NAMED.items()
+    ]
+    return compile_statement(union_all(*parts), engine)
+
+
+@lru_cache
+def _revision_statement(engine: str) -> Statement:
+    return compile_statement(_revision, engine)
+
+
+# ---- Reading --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Names:
+    """What clients, staff and services of one workspace are called at a revision, as far as somebody asked."""
+
+    revision: int
+    clients: dict[str, str] = field(default_factory=dict)
+    staff: dict[str, str] = field(default_factory=dict)
+    services: dict[str, str] = field(default_factory=dict)
+    size: int = 500
+    """Bytes, roughly."""
+
+
+_NAMES_SIZE = 16 * 1024 * 1024
+"""Bytes of names that one process remembers. When there are more, it forgets them all."""
+
+
+class _NamesOfAll:
+    """The names of all workspaces, each at the revision that was last asked for."""
+
+    def __init__(self) -> None:
+        self._of: dict[str, Names] = {}
+        self._size = 0
+
+    def at(self, workspace_id: str, revision: int) -> Names:
+        """The names that are known; without those of this workspace at another revision."""
+        known = self._of.get(workspace_id)
+        if known is None or known.revision != revision:
+            if self._size > _NAMES_SIZE:
+                self._of.clear()
+                self._size = 0
+            elif known is not None:
+                self._size -= known.size
+            known = self._of[workspace_id] = Names(revision)
+            self._size += known.size
+        return known
+
+    def note(self, workspace_id: str, names: Names, size: int) -> None:
+        """Account for names that have grown."""
+        names.size += size
+        if self._of.get(workspace_id) is names:
+            self._size += size
+
+
+class _MovedOnError(Exception):
+    """The workspace has changed since the rows were read."""
+
+
+class Sessions:
+    """The sessions of every workspace in a database, to be read."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._names = _NamesOfAll()
+
+    @asynccontextmanager
+    async def of(self, workspace_id: str) -> AsyncIterator["WorkspaceSessions"]:
+        """Those of one workspace, on one connection.
+
+        Raises:
+            WorkspaceNotFound: when there is no such workspace.
+            DatabaseUnavailable: when the database cannot be reached, or stops answering meanwhile.
+        """
+        async with self._database.reader() as reader:
+            rows = await reader.fetch(_revision_statement(reader.engine).text, [workspace_id])
+            if not rows:
+                raise WorkspaceNotFound(workspace_id)
+            yield WorkspaceSessions(reader, workspace_id, rows[0][0], self._names)
+
+
+class WorkspaceSessions:
+    """The sessions of one workspace. `revision` is the one that stood when reading began."""
+
+    def __init__(self, reader: Reader, workspace_id: str, revision: int, names: _NamesOfAll) -> None:
+        self.revision = revision
+        self._reader = reader
+        self._workspace_id = workspace_id
+        self._names = names
+
+    async def page(self, question: Question, limit: int) -> Page:
+        """At most `limit` of the sessions, as they were at one moment."""
+        for _ in range(2):
+            rows = await self._rows(question, limit)
+            revision = rows[0][_REVISION] if rows else self.revision
+            try:
+                names = await self._complete(self._names.at(self._workspace_id, revision), rows[:limit])
+            except _MovedOnError:
+                continue
+            return _page(question, rows, limit, names)
+        async with self._reader.snapshot():  # somebody writes without a pause
+            rows = await self._rows(question, limit)
+            names = Names(rows[0][_REVISION] if rows else self.revision)
+            return _page(question, rows, limit, await self._complete(names, rows[:limit]))
+
+    async def everything(self, question: Question, size: int = 500) -> AsyncGenerator[list[dict[str, JSONValue]]]:
+        """All of the sessions as they were at one moment, `size` at a time, in memory that does not grow with them."""
+        shape, values = sessions_values(question, self._reader.engine)
+        statement = sessions_statement(shape, self._reader.engine)
+        async with (
+            self._reader.snapshot(),
+            aclosing(self._reader.stream(statement.text, statement.values(values), size)) as parts,
+        ):
+            names = None
+            async for rows in parts:
+                if names is None or names.size > _NAMES_SIZE:
+                    names = Names(rows[0][_REVISION])
+                await self._complete(names, rows)
+                yield [_session(row, self._workspace_id, names) for row in rows]
+
+    async def _rows(self, question: Question, limit: int) -> Sequence[Row]:
+        shape, values = sessions_values(question, self._reader.engine)
+        statement = sessions_statement(shape, self._reader.engine)
+        # One more than asked for tells whether there is a next page.
+        return await self._reader.fetch(f"{statement.text} LIMIT {limit + 1}", statement.values(values))
+
+    async def _complete(self, names: Names, rows: Sequence[Row]) -> Names:
+        """Ask for the names that the rows need and that are not known yet.
+
+        Raises:
+            _MovedOnError: when the workspace is not at the revision of the names any more.
+        """
+        missing = {
+            "clients": {row[1] for row in rows} - names.clients.keys(),
+            "staff": {row[2] for row in rows} - names.staff.keys(),
+            "services": {id_ for row in rows if row[3] for id_ in row[3].split(",")} - names.services.keys(),
+        }
+        if not any(missing.values()):
+            return names
+        engine = self._reader.engine
+        statement = _names_statement(engine)
+        values = {kind: _list_of(sorted(ids), engine) for kind, ids in missing.items()} | {
+            "workspace_id": self._workspace_id
+        }
+        found = await self._reader.fetch(statement.text, statement.values(values))
+        if any(row[3] != names.revision for row in found) or len(found) < sum(map(len, missing.values())):
+            raise _MovedOnError
+        for kind, id_, name, _ in found:
+            getattr(names, kind)[id_] = name
+        self._names.note(self._workspace_id, names, sum(len(id_) + 4 * len(name) + 200 for _, id_, name, _ in found))
+        return names
+
+
+def _page(question: Question, rows: Sequence[Row], limit: int, names: Names) -> Page:
+    found = [_session(row, question.workspace_id, names) for row in rows[:limit]]
+    if len(rows) <= limit:
+        return Page(found, None, names.revision)
+    columns = _shown.selected_columns.keys()
     last = rows[limit - 1]
-    position = tuple(str(getattr(last, column.name)) for column in order.columns)
-    return Page([_session(row) for row in rows[:limit]], position)
+    position = tuple(str(last[columns.index(column.name)]) for column in ORDERS[question.sort].columns)
+    return Page(found, position, names.revision)
 
 
-async def stream_sessions(
-    connection: AsyncConnection,
-    workspace_id: str,
-    wanted: SessionFilter,
-    order: Order = ORDERS["date"],
-    after: Position | None = None,
-    size: int = 500,
-) -> AsyncGenerator[list[dict[str, JSONValue]]]:
-    """All wanted sessions of a workspace in an order, `size` at a time, in memory that does not grow with their number."""
-    query = sessions_query(workspace_id, wanted, order, after)
-    async with connection.stream(query, execution_options={"yield_per": size}) as rows:
-        async for part in rows.partitions():
-            yield [_session(row) for row in part]
-
-
-def _session(row: Row[Any]) -> dict[str, JSONValue]:
-    booked = sorted(orjson.loads(row.services))
+def _session(row: Row, workspace_id: str, names: Names) -> dict[str, JSONValue]:
+    (
+        id_,
+        client_id,
+        staff_id,
+        booked,
+        name,
+        date,
+        start_time,
+        end_time,
+        duration_minutes,
+        status,
+        field_values,
+        attachments,
+        notes,
+        invoice,
+        created_at,
+        updated_at,
+        _,
+    ) = row
+    service_ids = booked.split(",") if booked else []
     return {
-        "id": row.id,
-        "workspaceId": row.workspace_id,
-        "clientId": row.client_id,
-        "clientName": row.client_name,
-        "serviceIds": [service_id for _, service_id, _ in booked],
-        "serviceNames": [name for _, _, name in booked],
-        "staffId": row.staff_id,
-        "staffName": row.staff_name,
-        "name": row.name,
-        "date": row.date,
-        "startTime": row.start_time,
-        "endTime": row.end_time,
-        "durationMinutes": row.duration_minutes,
-        "status": row.status,
-        "fieldValues": JSONArray.from_text(row.field_values),
-        "attachments": JSONArray.from_text(row.attachments),
-        "notes": JSONArray.from_text(row.notes),
-        "invoice": None if row.invoice is None else JSONObject.from_text(row.invoice),
-        "createdAt": row.created_at,
-        "updatedAt": row.updated_at,
+        "id": id_,
+        "workspaceId": workspace_id,
+        "clientId": client_id,
+        "clientName": names.clients[client_id],
+        "serviceIds": service_ids,
+        "serviceNames": [names.services[service_id] for service_id in service_ids],
+        "staffId": staff_id,
+        "staffName": names.staff[staff_id],
+        "name": name,
+        "date": date,
+        "startTime": start_time,
+        "endTime": end_time,
+        "durationMinutes": duration_minutes,
+        "status": status,
+        "fieldValues": [] if field_values == "[]" else JSONArray.from_text(field_values),
+        "attachments": [] if attachments == "[]" else JSONArray.from_text(attachments),
+        "notes": [] if notes == "[]" else JSONArray.from_text(notes),
+        "invoice": None if invoice is None else JSONObject.from_text(invoice),
+        "createdAt": created_at,
+        "updatedAt": updated_at,
     }

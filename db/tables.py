@@ -6,7 +6,17 @@ are stored as the contract writes them (UTC, milliseconds, `Z`): that text sorts
 """
 
 import sqlalchemy as sa
-from sqlalchemy import Column, ForeignKeyConstraint, Index, Integer, MetaData, PrimaryKeyConstraint, Table
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    FetchedValue,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+)
 
 Text = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 """Text that is compared by its bytes, on both engines: ids and moments have no language, and indexes serve their order."""
@@ -23,8 +33,10 @@ workspaces = Table(
     "workspaces",
     metadata,
     Column("id", Text, nullable=False),
+    Column("revision", BigInteger().with_variant(Integer, "sqlite"), nullable=False, server_default=FetchedValue()),
     PrimaryKeyConstraint("id"),
 )
+"""`revision` grows with every change to the workspace and to what it holds: triggers see to it, whoever writes."""
 
 
 def _named(table: str) -> Table:

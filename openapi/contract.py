@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ class Operation:
     parameters: Parameters
     responses: Mapping[int, Callable[[JSONValue], None]]
     """By status: a check of the body, which raises `ContractViolation`."""
+    contract_digest: bytes
+    """Of the contract that it stands in: what is made from the contract is made anew when that changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,7 @@ def load(path: Path = CONTRACT) -> Contract:
     problems = list(_examples_at_odds(document))
     for place, operation in _operations(document):
         try:
-            compiled = _compile(operation, document)
+            compiled = _compile(operation, document, blake2b(source, digest_size=16).digest())
         except ValueError as error:
             problems.append(f"{place}: {error}")
         else:
@@ -120,7 +123,7 @@ def _operations(document: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, An
                 )
 
 
-def _compile(operation: Mapping[str, Any], document: Mapping[str, Any]) -> Operation:
+def _compile(operation: Mapping[str, Any], document: Mapping[str, Any], contract_digest: bytes) -> Operation:
     schemas = document["components"]["schemas"]
     if "operationId" not in operation:
         raise ValueError("has no operationId, so no handler can be found for it")
@@ -131,6 +134,7 @@ def _compile(operation: Mapping[str, Any], document: Mapping[str, Any]) -> Opera
         required_scopes=_required_scopes(operation, document),
         parameters=compile_parameters([_resolve(parameter, document) for parameter in operation["parameters"]], schemas),
         responses=dict(_responses(operation, document)),
+        contract_digest=contract_digest,
     )
 
 

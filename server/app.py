@@ -12,8 +12,10 @@ from connexion.resolver import Resolver
 
 from db.engine import Database
 from db.schema import require_newest
+from db.sessions import Sessions
 from handlers import sessions
-from handlers.pipeline import ExactRoutingMiddleware, answer, read_parameters, step
+from handlers.answers import answer
+from handlers.pipeline import ExactRoutingMiddleware, read_parameters, step
 from handlers.problems import ProblemEdge
 from handlers.rate import limit_rate
 from handlers.security import authorize, token_verifier
@@ -50,7 +52,9 @@ def create_app(settings: Settings) -> AsyncApp:
             step(limit_rate(settings.rate_limit)),  # 429
             step(read_parameters),  # 400
             LifespanMiddleware,
-            step(answer(database)),  # handler → body checked against the contract → bytes
+            step(  # handler → body checked against the contract → bytes
+                answer(Sessions(database), cache_bytes=settings.cache_bytes, stall_timeout=settings.stall_timeout)
+            ),
         ],
         swagger_ui_options=SwaggerUIOptions(serve_spec=False, swagger_ui=False),  # see server.pages
     )

@@ -12,7 +12,8 @@ from typing import NamedTuple, TypeVar
 from limits import RateLimitItem
 from limits import parse as parse_rate_limit
 
-from db.engine import STATEMENT_TIMEOUT, require_usable
+from db.connecting import STATEMENT_TIMEOUT, require_usable
+from handlers.answers import CACHE_BYTES, STALL_TIMEOUT
 from handlers.keys import (
     ASYMMETRIC,
     SYMMETRIC,
@@ -52,6 +53,8 @@ class Settings:
     log_level: str = "info"
     statement_timeout: int = STATEMENT_TIMEOUT
     rate_limit: RateLimitItem | None = None
+    cache_bytes: int = CACHE_BYTES
+    stall_timeout: int = STALL_TIMEOUT
 
 
 VARIABLES: Mapping[str, str] = {
@@ -68,6 +71,8 @@ VARIABLES: Mapping[str, str] = {
     "JWT_WORKSPACE_CLAIMS": "claims that hold workspaces (default: workspaceId,workspaces)",
     "STATEMENT_TIMEOUT": f"seconds for which PostgreSQL may work on one query (default: {STATEMENT_TIMEOUT})",
     "RATE_LIMIT": "requests that one token subject may send to one process: 600/minute (default: as many as they like)",
+    "CACHE_BYTES": f"memory for answers that one process may repeat, 0 for none (default: {CACHE_BYTES})",
+    "STALL_TIMEOUT": f"seconds for which a client may take nothing of a long answer (default: {STALL_TIMEOUT})",
     "LOG_LEVEL": "debug, info, warning or error (default: info)",
 }
 """Every setting, without the prefix, and what it is for."""
@@ -134,9 +139,20 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     log_level = reader.parsed("LOG_LEVEL", _log_level, "info")
     statement_timeout = reader.parsed("STATEMENT_TIMEOUT", partial(_seconds, first=1, last=3600), STATEMENT_TIMEOUT)
     rate_limit = reader.parsed("RATE_LIMIT", _rate_limit, None)
+    cache_bytes = reader.parsed("CACHE_BYTES", _bytes, CACHE_BYTES)
+    stall_timeout = reader.parsed("STALL_TIMEOUT", partial(_seconds, first=1, last=3600), STALL_TIMEOUT)
     keys = _read_keys(reader)
     reader.finish()
-    return Settings(keys, database_url, tokens, log_level, statement_timeout, rate_limit)
+    return Settings(
+        keys,
+        database_url,
+        tokens,
+        log_level,
+        statement_timeout,
+        rate_limit,
+        cache_bytes=cache_bytes,
+        stall_timeout=stall_timeout,
+    )
 
 
 def database_url_from(environment: Mapping[str, str] = os.environ) -> str:
@@ -277,6 +293,12 @@ def _algorithms(possible: Collection[str], text: str) -> frozenset[str]:
 def _seconds(text: str, *, first: int, last: int) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= len(str(last)) and first <= int(text) <= last):
         raise ValueError(f"must be a whole number of seconds from {first} to {last}")
+    return int(text)
+
+
+def _bytes(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 12):
+        raise ValueError("must be a whole number of bytes, such as 67108864, or 0")
     return int(text)
 
 

@@ -18,7 +18,7 @@ from db.demo import DOCUMENTED_SESSION
 from db.documents import DEPTH, BadDocument, Document, DocumentReader
 from db.engine import Database
 from db.importing import ImportFailed, ImportRefused, ImportResult, import_documents
-from db.sessions import SessionFilter, list_sessions
+from db.sessions import Question, Sessions
 from openapi.json import encode
 from tests.conftest import SCHEMAS, Databases
 
@@ -72,8 +72,8 @@ def listed(url: str, workspace_id: str = WORKSPACE) -> list[dict[str, Any]]:
     async def read() -> bytes:
         database = Database(url, read_only=True)
         try:
-            async with database.connect() as connection:
-                return encode((await list_sessions(connection, workspace_id, SessionFilter())).sessions)
+            async with Sessions(database).of(workspace_id) as held:
+                return encode((await held.page(Question(workspace_id), 100_000)).sessions)
         finally:
             await database.close()
 

@@ -29,7 +29,7 @@ Attempt: TypeAlias = Callable[[str], int]
 """Run a statement as another program would, and take it back: the number of rows, or `Refused`."""
 
 ROWS = (
-    "INSERT INTO workspaces VALUES ('w')",
+    "INSERT INTO workspaces (id) VALUES ('w')",
     *(
         f"INSERT INTO {table} VALUES ('w', 'a', 'A name', '2024-01-15T10:00:00.000Z')"
         for table in ("clients", "staff", "services")

@@ -66,4 +66,6 @@ def test_both_engines_give_the_same_status_and_the_same_body(
     assert on_sqlite.status_code in (200, 400, 404)
     assert on_sqlite.status_code == on_postgresql.status_code
     assert on_sqlite.content == on_postgresql.content
-    assert on_sqlite.headers.raw == on_postgresql.headers.raw
+    for answer in answers:
+        answer.headers.pop("etag", None)  # each database has revisions of its own
+    assert on_sqlite.headers == on_postgresql.headers

@@ -159,8 +159,8 @@ def put_something_else_there(file: Path) -> None:
         (put_away, put_back),
         (put_something_else_there, put_back),
         (
-            lambda file: plant(f"sqlite:///{file}", "ALTER TABLE sessions RENAME TO gone"),
-            lambda file: plant(f"sqlite:///{file}", "ALTER TABLE gone RENAME TO sessions"),
+            lambda file: plant(f"sqlite:///{file}", "ALTER TABLE workspaces RENAME TO gone"),
+            lambda file: plant(f"sqlite:///{file}", "ALTER TABLE gone RENAME TO workspaces"),
         ),
     ],
     ids=["file missing", "file damaged", "table missing"],

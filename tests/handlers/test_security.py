@@ -8,7 +8,7 @@ import json
 import re
 import time
 from base64 import b64encode, urlsafe_b64encode
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import replace
 from typing import Any
 
@@ -861,8 +861,8 @@ def test_a_hostile_header_is_a_401_and_never_a_500(client_of: ClientOf, database
 LIST = load().operations["list_sessions"]
 
 
-async def _ignore(*_args: Any) -> Any:
-    return None
+async def _ignore(*_args: Any) -> AsyncGenerator[Any]:
+    yield None
 
 
 def passes(claims: Claims, workspace_id: str, operation: Operation = LIST) -> bool:

@@ -12,8 +12,8 @@ from starlette.testclient import TestClient
 from starlette.types import Message, Receive, Scope, Send
 
 from db.demo import DOCUMENTED_SESSION
-from handlers import pipeline
-from handlers.pipeline import ARGUMENTS, Answer, answer
+from handlers.answers import Answer, Steps, Version, answer
+from handlers.pipeline import ARGUMENTS
 from handlers.sessions import LARGEST_WHOLE_LIST, list_sessions
 from openapi import timestamps
 from openapi.contract import load
@@ -54,7 +54,7 @@ def test_everything_is_the_same_list_as_the_pages_together(long: httpx.Client) -
     assert response.status_code == 200
     assert response.headers["content-type"] == "application/json"
     assert "content-length" not in response.headers
-    assert "etag" not in response.headers
+    assert long.get(PATH, headers={"If-None-Match": response.headers["etag"]}).status_code == 304
     assert response.json() == {"sessions": documents(NUMBER)}
 
 
@@ -121,21 +121,26 @@ def test_a_row_that_breaks_the_contract_before_the_answer_has_begun_is_a_500(
     OPERATION.responses[500](response.json())
 
 
+VERSION = Version(1, "anything")
+
+
 class Endless:
     """A handler whose answer never ends, and what has become of it."""
 
     def __init__(self) -> None:
         self.closed = False
 
-    async def ask(self, receive: Receive, send: Send) -> None:
+    async def ask(self, receive: Receive, send: Send, stall_timeout: float = 30) -> None:
         @functools.wraps(list_sessions)  # the parameters that the contract gives
-        async def answer_endlessly(*_resources: object, **_arguments: object) -> Answer:
-            return Answer({"sessions": self.parts()})
+        async def answer_endlessly(*_resources: object, **_arguments: object) -> Steps:
+            yield VERSION
+            yield Answer(VERSION, {"sessions": self.parts()})
 
         async def nothing_follows(_scope: Scope, _receive: Receive, _send: Send) -> None:
             raise AssertionError
 
-        await answer("in the place of a database")(OPERATION, answer_endlessly, nothing_follows)(SCOPE, receive, send)
+        build = answer("in the place of a database", stall_timeout=stall_timeout)
+        await build(OPERATION, answer_endlessly, nothing_follows)(SCOPE, receive, send)
 
     async def parts(self) -> AsyncGenerator[list[Any], None]:
         try:
@@ -163,8 +168,7 @@ def test_nothing_more_is_read_for_a_client_that_has_gone() -> None:
     assert not any(message.get("body", b"").endswith(b"]}") for message in sent)
 
 
-def test_a_client_that_takes_nothing_is_given_up_after_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline, "_PATIENCE", 0.05)
+def test_a_client_that_takes_nothing_is_given_up_after_a_time() -> None:
     endless = Endless()
 
     async def never() -> Message:
@@ -176,5 +180,5 @@ def test_a_client_that_takes_nothing_is_given_up_after_a_time(monkeypatch: pytes
             await asyncio.Event().wait()
 
     with pytest.raises(TimeoutError):
-        asyncio.run(endless.ask(never, send))
+        asyncio.run(endless.ask(never, send, stall_timeout=0.05))
     assert endless.closed

@@ -17,7 +17,8 @@ from starlette.testclient import TestClient
 from starlette.types import ASGIApp
 
 from handlers import sessions
-from handlers.pipeline import ARGUMENTS, Answer, ExactRoutingMiddleware, Handler, Step, answer, read_parameters, step
+from handlers.answers import Answer, Steps, Version, answer
+from handlers.pipeline import ARGUMENTS, ExactRoutingMiddleware, Handler, Step, read_parameters, step
 from handlers.problems import ProblemEdge
 from openapi.contract import CONTRACT, Operation, load
 from openapi.errors import ContractError
@@ -26,6 +27,9 @@ from openapi.errors import ContractError
 def test_the_version_is_the_one_that_was_read() -> None:
     # handlers/pipeline.py builds on RoutedMiddleware, RoutedAPI.make_operation and RoutingMiddleware of this version.
     assert importlib.metadata.version("connexion").startswith("3.3.")
+
+
+VERSION = Version(1, "anything")
 
 
 def app_with(handlers: object, contract_file: Path = CONTRACT, *, also: Step | None = None) -> TestClient:
@@ -50,11 +54,12 @@ async def echo(
     sort: str = "date",
     limit: int | None = None,
     cursor: str | None = None,
-) -> Answer:
+) -> Steps:
     """A handler that answers nothing that the contract allows, to be seen through its refusal."""
     assert workspace_id == "w1"
     given = [client_id, service_ids, date_from, date_to, status, staff_id, updated_since, sort, limit, cursor]
-    return Answer({"sessions": [], "extra": given})
+    yield VERSION
+    yield Answer(VERSION, {"sessions": [], "extra": given})
 
 
 def test_the_operation_id_of_the_contract_finds_the_handler() -> None:
@@ -81,8 +86,9 @@ def test_a_second_operation_needs_nothing_but_the_contract_and_a_handler(tmp_pat
     file.write_text(yaml.safe_dump(document, allow_unicode=True), encoding="utf-8")
 
     @functools.wraps(echo)  # the same parameters
-    async def list_archived_sessions(**_arguments: Any) -> Answer:
-        return Answer({"sessions": []})
+    async def list_archived_sessions(**_arguments: Any) -> Steps:
+        yield VERSION
+        yield Answer(VERSION, {"sessions": []})
 
     client = app_with(SimpleNamespace(list_sessions=echo, list_archived_sessions=list_archived_sessions), file)
     assert client.get("/v1/workspace/w1/archived-sessions").json() == {"sessions": []}
