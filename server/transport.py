@@ -11,8 +11,9 @@ from enum import Enum, auto
 from typing import Any, cast
 
 import httptools
+from uvicorn._types import ASGI3Application
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from handlers.pipeline import Header
@@ -85,6 +86,7 @@ class RequestProtocol(HttpToolsProtocol):
         self._body_size = 0
         self._closing = False  # nothing is read any more
         self._last_words: Problem | None = None
+        self._answered: RequestResponseCycle | None = None  # uvicorn remembers only the last that came
         self._deadline: TimerHandle | None = None
 
     # What asyncio calls
@@ -95,6 +97,9 @@ class RequestProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._clear_deadline()
+        if self._answered is not None:
+            self._answered.disconnected = True
+            self._answered.message_event.set()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -166,7 +171,11 @@ class RequestProtocol(HttpToolsProtocol):
         self._clear_deadline()
         super().on_message_complete()
 
-    # What an answer calls when it is complete
+    # What happens to an answer
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._answered = cycle
+        super()._start_asgi_task(cycle, app)
 
     def on_response_complete(self) -> None:
         nothing_waits = not self.pipeline
