@@ -64,6 +64,8 @@ class RequestCounts:
                     logger.error("requests are counted by this process alone: Redis: %s", error.storage_error)  # noqa: TRY400
                 self._retry_at = time.monotonic() + _REDIS_RETRY
             else:
+                if self._retry_at:
+                    logger.info("requests are counted in Redis again")
                 self._retry_at = 0.0
                 return count
         return await self._own.incr(key, length), await self._own.get_expiry(key)
