@@ -75,7 +75,7 @@ VARIABLES: Mapping[str, str] = {
     "JWT_SCOPE_CLAIMS": "claims that hold permissions (default: scope,scp,permissions)",
     "JWT_WORKSPACE_CLAIMS": "claims that hold workspaces (default: workspaceId,workspaces)",
     "STATEMENT_TIMEOUT": f"seconds for which PostgreSQL may work on one query (default: {STATEMENT_TIMEOUT})",
-    "RATE_LIMIT": "requests that one token subject may send to one process: 600/minute (default: as many as they like)",
+    "RATE_LIMIT": "requests that one token subject may send: 600/minute (default: as many as they like)",
     "RATE_LIMIT_REDIS": "redis or rediss URL where all processes count together (default: each counts for itself)",
     "CONCURRENT_REQUESTS": f"requests that one process answers at a time (default: {CONCURRENT_REQUESTS})",
     "REQUEST_TIMEOUT": f"seconds in which a request must have arrived (default: {REQUEST_TIMEOUT})",

@@ -58,6 +58,9 @@ class _Stage(Enum):
     BODY = auto()
 
 
+_BETWEEN, _HEAD, _BODY = _Stage  # looked up several times a request
+
+
 class RequestProtocol(HttpToolsProtocol):
     """One connection.
 
@@ -79,7 +82,7 @@ class RequestProtocol(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self._request_timeout = request_timeout
         self._problem_headers = headers
-        self._stage = _Stage.BETWEEN
+        self._stage = _BETWEEN
         self._told = False  # whether the parser has made anything of the bytes that came last
         self._unread = 0  # bytes that it has made nothing of, as in a header without an end
         self._head_size = 0
@@ -118,7 +121,7 @@ class RequestProtocol(HttpToolsProtocol):
             self._stop(Refused(400, f"{_NOT_WELL_FORMED}: {_reason(error)}."))
         except Refused as refused:
             self._stop(refused)
-        if self._deadline is None and (self._stage is not _Stage.BETWEEN or not self._told):
+        if not self._closing and self._deadline is None and (self._stage is not _BETWEEN or not self._told):
             self._set_deadline(self._request_timeout)
 
     # What the parser calls
@@ -128,7 +131,7 @@ class RequestProtocol(HttpToolsProtocol):
             raise _Enough
         super().on_message_begin()
         self._told = True
-        self._stage = _Stage.HEAD
+        self._stage = _HEAD
         self._head_size = self._body_size = 0
 
     def on_url(self, url: bytes) -> None:
@@ -139,22 +142,23 @@ class RequestProtocol(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._told = True
-        self._head_size += len(name) + len(value)
-        if len(name) + len(value) > LONGEST_FIELD:
+        size = len(name) + len(value)
+        self._head_size += size
+        if size > LONGEST_FIELD:
             raise Refused(431, f"The header {name[:64].decode('ascii')} is longer than {LONGEST_FIELD:,} bytes.")
         if self._head_size > LARGEST_HEAD:
             raise Refused(431, f"The headers are longer than {LARGEST_HEAD:,} bytes together.")
-        if self._stage is _Stage.BODY:
+        if self._stage is _BODY:
             return  # a trailer, which must not act as a header (RFC 9110, section 6.5.1)
         if len(self.headers) >= MOST_FIELDS:
             raise Refused(431, f"There are more than {MOST_FIELDS} headers.")
-        super().on_header(name, value)
+        HttpToolsProtocol.on_header(self, name, value)
 
     def on_headers_complete(self) -> None:
         self._told = True
         _require_sound(self.parser.get_http_version(), self.url, self.headers)
         super().on_headers_complete()
-        self._stage = _Stage.BODY
+        self._stage = _BODY
         if self.parser.should_upgrade():
             self.cycle.keep_alive = False  # the parser drops what follows
 
@@ -167,7 +171,7 @@ class RequestProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._told = True
-        self._stage = _Stage.BETWEEN
+        self._stage = _BETWEEN
         self._clear_deadline()
         super().on_message_complete()
 
@@ -205,7 +209,7 @@ class RequestProtocol(HttpToolsProtocol):
         self._deadline = None
         if self._is_answering():
             self._set_deadline(self._request_timeout)  # what is still to come may not have been let in yet
-        elif self._stage is _Stage.HEAD:
+        elif self._stage is _HEAD:
             self._stop(Refused(408, f"The request did not arrive within {self._request_timeout:g} seconds."))
         else:
             # Nothing was asked, or the answer is out already. A browser that opens connections ahead would take a word now
@@ -234,7 +238,7 @@ class RequestProtocol(HttpToolsProtocol):
         if not isinstance(reason, Refused):
             reason = Refused(400, f"{_NOT_WELL_FORMED}.")
         others = self._is_answering()
-        if self._stage is _Stage.BODY:
+        if self._stage is _BODY:
             if self.cycle.response_started:
                 self.cycle.keep_alive = False
                 if self.cycle.response_complete:
@@ -266,7 +270,7 @@ class RequestProtocol(HttpToolsProtocol):
             (b"connection", b"close"),
         ]
         head = b"HTTP/1.1 %d %s\r\n" % (problem.status, problem.title.encode("ascii"))
-        to_head = self._stage is _Stage.HEAD and self.url != b"" and self.parser.get_method() == b"HEAD"
+        to_head = self._stage is _HEAD and self.url != b"" and self.parser.get_method() == b"HEAD"
         lines = b"".join(name + b": " + value + b"\r\n" for name, value in headers)
         self.transport.write(head + lines + b"\r\n" + (b"" if to_head else body))
         if self.access_log:
