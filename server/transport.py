@@ -121,8 +121,7 @@ class RequestProtocol(HttpToolsProtocol):
             self._stop(Refused(400, f"{_NOT_WELL_FORMED}: {_reason(error)}."))
         except Refused as refused:
             self._stop(refused)
-        if not self._closing and self._deadline is None and (self._stage is not _BETWEEN or not self._told):
-            self._set_deadline(self._request_timeout)
+        self._require_the_rest()
 
     # What the parser calls
 
@@ -195,6 +194,11 @@ class RequestProtocol(HttpToolsProtocol):
         self._unread = 0 if self._told else self._unread + size
         if self._unread > LARGEST_HEAD:
             raise Refused(431, f"A header is longer than {LONGEST_FIELD:,} bytes.")
+
+    def _require_the_rest(self) -> None:
+        """Let a request that has begun, or a connection on which none has, not stay as it is."""
+        if not self._closing and self._deadline is None and (self._stage is not _BETWEEN or not self._told):
+            self._set_deadline(self._request_timeout)
 
     def _set_deadline(self, seconds: float) -> None:
         self._clear_deadline()

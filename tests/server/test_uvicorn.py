@@ -10,7 +10,6 @@ import pickle
 
 import httptools
 import pytest
-from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import Server
 
@@ -85,8 +84,7 @@ def test_a_refusal_that_is_raised_in_a_callback_comes_back_as_the_context_of_the
 
 
 def test_workers_get_the_protocol_through_a_pickle_and_the_server_calls_it_by_these_names() -> None:
-    config = Config("server.app:create_app_from_environment", **options(Settings(StaticKeys(()))))
-    protocol = pickle.loads(pickle.dumps(config.http))  # noqa: S301 - our own
+    protocol = pickle.loads(pickle.dumps(options(Settings(StaticKeys(())))["http"]))  # noqa: S301 - our own
     assert protocol.func is RequestProtocol
     assert protocol.keywords == {"request_timeout": 10, "headers": ((b"x-content-type-options", b"nosniff"),)}
     source = inspect.getsource(Server.startup)
