@@ -84,9 +84,9 @@ def test_a_refusal_that_is_raised_in_a_callback_comes_back_as_the_context_of_the
 
 
 def test_workers_get_the_protocol_through_a_pickle_and_the_server_calls_it_by_these_names() -> None:
-    protocol = pickle.loads(pickle.dumps(options(Settings(StaticKeys(())))["http"]))  # noqa: S301 - our own
+    protocol = pickle.loads(pickle.dumps(options(Settings(StaticKeys(()), request_timeout=3))["http"]))  # noqa: S301 - our own
     assert protocol.func is RequestProtocol
-    assert protocol.keywords == {"request_timeout": 10, "headers": ((b"x-content-type-options", b"nosniff"),)}
+    assert protocol.keywords == {"request_timeout": 3, "headers": ((b"x-content-type-options", b"nosniff"),)}
     source = inspect.getsource(Server.startup)
     for argument in ("config=config", "server_state=self.server_state", "app_state=self.lifespan.state"):
         assert argument in source
