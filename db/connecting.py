@@ -88,8 +88,8 @@ def reader_settings(statement_timeout: int) -> dict[str, str]:
 
 _UNAVAILABLE = ("08", "28", "3D", "53", "57", "58", "XX", "25006")
 """SQLSTATEs, or their classes, which say that there is no answer to be had now: connection exceptions, a refused login, a
-missing database, insufficient resources, operator intervention (statement timeout, shutdown), system errors, and a server that
-is read-only by now (PostgreSQL documentation, appendix A)."""
+missing database, insufficient resources, operator intervention (statement timeout, shutdown), system errors, and a server
+that is read-only by now (PostgreSQL documentation, appendix A)."""
 
 
 class unavailable_when_out_of_reach:  # noqa: N801 - reads as a statement where it is used

@@ -10,6 +10,7 @@ import asyncio
 import inspect
 from collections.abc import AsyncGenerator, Callable, Hashable, Iterable, Mapping
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
 from hashlib import blake2b
 from typing import NamedTuple, TypeAlias
 from urllib.parse import unquote
@@ -27,6 +28,15 @@ CACHE_BYTES = 64 * 1024 * 1024
 """Bytes of bodies that a process remembers, unless told otherwise."""
 STALL_TIMEOUT = 30
 """Seconds for which a client may take nothing of a streamed answer, unless told otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerRules:
+    """How much is remembered (bytes, 0 for nothing), and how long a client is waited for (seconds)."""
+
+    cache_bytes: int = CACHE_BYTES
+    stall_timeout: float = STALL_TIMEOUT
+
 
 _IN_LOOP = 32 * 1024  # bytes that are compressed faster than a thread is asked to
 
@@ -76,23 +86,23 @@ class _Encoded:
         return self.bodies[coding]
 
 
-def answer(*resources: object, cache_bytes: int = CACHE_BYTES, stall_timeout: float = STALL_TIMEOUT) -> Step:
-    """Call the handler with these resources, check what it returns against the contract, and send it."""
+def answer(resource: object, rules: AnswerRules = AnswerRules()) -> Step:
+    """Call the handler with the resource that it reads from, check what it returns against the contract, and send it."""
 
     def build(operation: Operation, handler: Handler, _next_app: ASGIApp) -> ASGIApp:
-        _require_arguments(operation, handler, resources)
+        _require_arguments(operation, handler)
         check = operation.responses[200]
-        cache: LRUCache[Version, _Encoded] = LRUCache(max(cache_bytes, 1), getsizeof=_Encoded.size)
+        cache: LRUCache[Version, _Encoded] = LRUCache(max(rules.cache_bytes, 1), getsizeof=_Encoded.size)
 
         def remember(version: Version, encoded: _Encoded) -> None:
             cache.pop(version, None)  # its size is taken when it comes in
-            if encoded.size() <= cache_bytes:
+            if encoded.size() <= rules.cache_bytes:
                 cache[version] = encoded
 
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
             arguments = scope[ARGUMENTS]
             coding = choose_coding(scope["headers"])
-            async with aclosing(handler(*resources, **arguments)) as steps:
+            async with aclosing(handler(resource, **arguments)) as steps:
                 version = await anext(steps)
                 etag = _etag(operation, version)
                 if _is_current(etag, scope["headers"]):
@@ -104,7 +114,7 @@ def answer(*resources: object, cache_bytes: int = CACHE_BYTES, stall_timeout: fl
                     if made.version != version:  # somebody wrote meanwhile
                         version, etag = made.version, _etag(operation, made.version)
                     if parts := _parts(value):
-                        stream = _Stream(scope, receive, send, check, coding, stall_timeout)
+                        stream = _Stream(scope, receive, send, check, coding, rules.stall_timeout)
                         await stream.send_all(_headers(etag, coding), *parts)
                         return
                     check(value)
@@ -233,9 +243,9 @@ async def _watching(receive: Receive) -> AsyncGenerator[asyncio.Task[None]]:
         task.cancel()
 
 
-def _require_arguments(operation: Operation, handler: Handler, resources: tuple[object, ...]) -> None:
-    """Make sure that a handler takes what the contract gives it, no more and no less."""
-    parameters = list(inspect.signature(handler).parameters.values())[len(resources) :]
+def _require_arguments(operation: Operation, handler: Handler) -> None:
+    """Make sure that a handler takes what the contract gives it beside its resource, no more and no less."""
+    parameters = list(inspect.signature(handler).parameters.values())[1:]
     taken = {parameter.name: parameter.default is parameter.empty for parameter in parameters}
     if taken != operation.parameters.arguments:
         raise ContractError(

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from db.errors import DatabaseUnavailable, WorkspaceNotFound
 from handlers.keys import KeysUnavailable
+from handlers.overload import Overloaded
 from handlers.pipeline import respond
 from handlers.rate import TooManyRequests
 from handlers.security import AccessRefused, TokenRefused
@@ -25,6 +26,8 @@ logger = logging.getLogger("sessions")
 RETRY_AFTER = 5
 """Seconds after which a client may try again when something that we depend on is down."""
 
+_NEWER_TITLES = {413: "Content Too Large", 414: "URI Too Long"}  # RFC 9110's; some Pythons still have older names
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -35,11 +38,16 @@ class Problem:
     headers: Mapping[str, str] | None = None
     errors: Sequence[ParameterError] = ()
 
+    @property
+    def title(self) -> str:
+        """The name of the status."""
+        return _NEWER_TITLES.get(self.status) or HTTPStatus(self.status).phrase
+
     def body(self) -> bytes:
         document: dict[str, Any] = {
             # The status says it all, so the type is the one for "no more than the status" (RFC 9457, section 4.2.1).
             "type": "about:blank",
-            "title": HTTPStatus(self.status).phrase,
+            "title": self.title,
             "status": self.status,
             "detail": self.detail,
         }
@@ -68,6 +76,9 @@ def problem_of(error: Exception) -> Problem:
         case HTTPException(status_code=405):
             allowed = ", ".join(sorted((error.headers or {}).get("Allow", "GET, HEAD").split(", ")))
             return Problem(405, f"This path answers {allowed.replace(', ', ' and ')} only.", {"allow": allowed})
+        case Overloaded():
+            detail = "The server is answering as many requests as it can. Try again in a second."
+            return Problem(503, detail, {"retry-after": "1"})
         case DatabaseUnavailable():
             detail = "The database cannot be reached at the moment. Try again in a few seconds."
             return Problem(503, detail, {"retry-after": str(RETRY_AFTER)})
@@ -82,6 +93,8 @@ def _log(error: Exception, problem: Problem, scope: Scope) -> None:
     if isinstance(error, ContractViolation):
         # The violation says where; a traceback would add nothing, and rows must not reach the log.
         logger.error("%s %s: %s", scope["method"], scope["path"], error)
+    elif isinstance(error, Overloaded):
+        logger.warning("%s %s: turned away, too many requests at a time", scope["method"], scope["path"])
     elif problem.status == 503:
         logger.error("%s %s: %s: %s", scope["method"], scope["path"], type(error).__name__, error)
     elif problem.status >= 500:

@@ -1,16 +1,26 @@
 """How often the holder of a token may ask, when the operator has set a limit."""
 
+import logging
 import math
 import time
+from hashlib import blake2b
 
 from limits import RateLimitItem
-from limits.aio.storage import MemoryStorage
-from limits.aio.strategies import FixedWindowRateLimiter
+from limits.aio.storage import MemoryStorage, RedisStorage
+from limits.errors import StorageError
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from handlers.headers import add_headers
 from handlers.pipeline import Handler, Step
 from handlers.security import CLAIMS, Claims
 from openapi.contract import Operation
+
+logger = logging.getLogger("sessions")
+
+_REDIS_TIMEOUT = 0.5  # seconds; what is counted is not worth more of a client's time
+_REDIS_RETRY = 5  # seconds for which Redis is left in peace after a failure
 
 
 class TooManyRequests(Exception):
@@ -22,25 +32,76 @@ class TooManyRequests(Exception):
         self.retry_after = retry_after
 
 
-def limit_rate(allowed: RateLimitItem | None) -> Step:
-    """Let each subject ask as often as `allowed` says; None lets everybody ask as often as they like.
+class RequestCounts:
+    """How many requests each holder has sent: counted by this process, or in a Redis by all that name the same one.
 
-    This process counts for itself. Tokens without a subject are counted together by the workspaces that they cover.
+    While Redis cannot be used, this process counts for itself: the limit protects the service, and must not take it down.
+    """
+
+    def __init__(self, redis_url: str | None = None) -> None:
+        self._own = MemoryStorage()
+        self._shared: RedisStorage | None = None
+        self._retry_at = 0.0
+        if redis_url is not None:
+            self._shared = RedisStorage(
+                f"async+{redis_url}",
+                wrap_exceptions=True,
+                implementation="redispy",
+                key_prefix="sessions-api",
+                socket_timeout=_REDIS_TIMEOUT,
+                socket_connect_timeout=_REDIS_TIMEOUT,
+                retry=Retry(NoBackoff(), 1),  # type: ignore[arg-type] # limits passes on whatever redis-py takes
+            )
+
+    async def add(self, allowed: RateLimitItem, *holder: str) -> tuple[int, float]:
+        """Count one more request, and return how many there were in this window and when it ends (Unix time)."""
+        key, length = allowed.key_for(*holder), allowed.get_expiry()
+        if self._shared is not None and time.monotonic() >= self._retry_at:
+            try:
+                count = await self._shared.incr(key, length), await self._shared.get_expiry(key)
+            except StorageError as error:
+                if not self._retry_at:
+                    logger.error("requests are counted by this process alone: Redis: %s", error.storage_error)  # noqa: TRY400
+                self._retry_at = time.monotonic() + _REDIS_RETRY
+            else:
+                if self._retry_at:
+                    logger.info("requests are counted in Redis again")
+                self._retry_at = 0.0
+                return count
+        return await self._own.incr(key, length), await self._own.get_expiry(key)
+
+    async def close(self) -> None:
+        if self._shared is not None:
+            await self._shared.bridge.storage.aclose()  # type: ignore[attr-defined] # each bridge has one
+
+
+def limit_rate(allowed: RateLimitItem | None, counts: RequestCounts) -> Step:
+    """Let each subject ask as often as `allowed` says, and tell them how they stand (`RateLimit` and `RateLimit-Policy` of
+    draft-ietf-httpapi-ratelimit-headers-10); None lets everybody ask as often as they like.
+
+    Tokens without a subject are counted together by the workspaces that they cover.
     """
 
     def build(operation: Operation, _handler: Handler, next_app: ASGIApp) -> ASGIApp:
         if allowed is None or operation.required_scopes is None:
             return next_app
-        limiter = FixedWindowRateLimiter(MemoryStorage())
+        policy = b'"subject";q=%d;w=%d' % (allowed.amount, allowed.get_expiry())
 
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
-            claims: Claims = scope[CLAIMS]
-            holder = claims.subject or " ".join(sorted(claims.workspaces))
-            if not await limiter.hit(allowed, operation.operation_id, holder):
-                window = await limiter.get_window_stats(allowed, operation.operation_id, holder)
-                raise TooManyRequests(max(1, math.ceil(window.reset_time - time.time())))
+            count, end = await counts.add(allowed, operation.operation_id, _name(scope[CLAIMS]))
+            seconds = max(1, math.ceil(end - time.time()))
+            left = b'"subject";r=%d;t=%d' % (max(0, allowed.amount - count), seconds)
+            add_headers(scope, [(b"ratelimit-policy", policy), (b"ratelimit", left)])
+            if count > allowed.amount:
+                raise TooManyRequests(seconds)
             await next_app(scope, receive, send)
 
         return app
 
     return build
+
+
+def _name(claims: Claims) -> str:
+    """What the holder is counted under: of one length, and telling nobody who looks into Redis who has asked."""
+    named = f"subject {claims.subject}" if claims.subject else f"workspaces {' '.join(sorted(claims.workspaces))}"
+    return blake2b(named.encode(), digest_size=16).hexdigest()

@@ -15,12 +15,15 @@ from db.schema import require_newest
 from db.sessions import Sessions
 from handlers import sessions
 from handlers.answers import answer
+from handlers.headers import every_answer_has, security_headers
+from handlers.overload import limit_concurrency
 from handlers.pipeline import ExactRoutingMiddleware, read_parameters, step
 from handlers.problems import ProblemEdge
-from handlers.rate import limit_rate
+from handlers.rate import RequestCounts, limit_rate
 from handlers.security import authorize, token_verifier
 from openapi.contract import load
-from server.pages import add_pages
+from server.origins import allow_origins
+from server.pages import HEALTH, add_pages
 from server.settings import Settings, read_settings
 
 
@@ -33,6 +36,7 @@ def create_app(settings: Settings) -> AsyncApp:
     """
     contract = load()
     database = Database(settings.database_url, read_only=True, statement_timeout=settings.statement_timeout)
+    counts = RequestCounts(settings.rate_limit_redis)
 
     @asynccontextmanager
     async def lifespan(_app: Any) -> AsyncIterator[None]:
@@ -41,20 +45,22 @@ def create_app(settings: Settings) -> AsyncApp:
             yield
         finally:
             await database.close()
+            await counts.close()
 
     app = AsyncApp(
         "server",
         lifespan=lifespan,
         middlewares=[
+            every_answer_has(security_headers(behind_tls=settings.behind_tls)),
+            allow_origins(settings.cors_origins),  # CORS
             ProblemEdge,  # every error → application/problem+json
+            limit_concurrency(settings.concurrent_requests, except_for=HEALTH),  # 503
             ExactRoutingMiddleware,  # path → operationId (Connexion)
             step(authorize(token_verifier(settings.keys, settings.tokens))),  # 401, 403
-            step(limit_rate(settings.rate_limit)),  # 429
+            step(limit_rate(settings.rate_limit, counts)),  # 429
             step(read_parameters),  # 400
             LifespanMiddleware,
-            step(  # handler → body checked against the contract → bytes
-                answer(Sessions(database), cache_bytes=settings.cache_bytes, stall_timeout=settings.stall_timeout)
-            ),
+            step(answer(Sessions(database), settings.answers)),  # handler → body checked against the contract → bytes
         ],
         swagger_ui_options=SwaggerUIOptions(serve_spec=False, swagger_ui=False),  # see server.pages
     )

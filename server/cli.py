@@ -94,7 +94,7 @@ def serve(
     settings = read_settings()
     contract.load()
     asyncio.run(_with_reader(settings.database_url, schema.require_newest))
-    serving.serve(host, port, workers=workers, access_log=access_log, log_level=settings.log_level)
+    serving.serve(host, port, settings, workers=workers, access_log=access_log)
 
 
 @cli.command()

@@ -16,6 +16,9 @@ from db.schema import require_newest
 from openapi.contract import Contract
 from openapi.json import encode
 
+HEALTH = ("/healthz", "/readyz")
+"""Where an orchestrator asks how the server is."""
+
 _ASSETS = {
     "swagger-ui.css": "stylesheets/swagger-ui.css",
     "swagger-ui-bundle.js": "javascripts/swagger-ui-bundle.js",
@@ -52,7 +55,6 @@ _DOCS_HEADERS = {
         "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:;"
         " connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
-    "x-content-type-options": "nosniff",
     "cache-control": "no-cache",
 }
 

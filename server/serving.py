@@ -3,20 +3,34 @@
 import socket
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import uvicorn
 
+from handlers.headers import security_headers
 from handlers.keys import StaticKeys, secret_key
 from server.app import create_app
 from server.settings import Settings
+from server.transport import RequestProtocol, require_strict_parser
 
 
-def _options(*, access_log: bool, log_level: str) -> dict[str, Any]:
+def options(settings: Settings, *, access_log: bool = True) -> dict[str, Any]:
+    """What uvicorn is to be told, apart from the application and where to listen.
+
+    Raises:
+        RuntimeError: when the HTTP parser lets pass what must be refused.
+    """
+    require_strict_parser()
     return {
-        # httptools bounds the request line and refuses what h11 lets pass: folded headers, bare line feeds, and
-        # Content-Length beside Transfer-Encoding.
-        "http": "httptools",
+        "http": partial(
+            RequestProtocol,
+            request_timeout=settings.request_timeout,
+            stall_timeout=settings.answers.stall_timeout,
+            headers=security_headers(behind_tls=settings.behind_tls),
+        ),
+        "ws": "none",
+        "timeout_keep_alive": 5,
         "lifespan": "on",
         "server_header": False,
         "access_log": access_log,
@@ -25,21 +39,22 @@ def _options(*, access_log: bool, log_level: str) -> dict[str, Any]:
             "disable_existing_loggers": False,
             "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "stream": "ext://sys.stderr"}},
-            "root": {"handlers": ["stderr"], "level": log_level.upper()},
+            "root": {"handlers": ["stderr"], "level": settings.log_level.upper()},
             "loggers": {"alembic": {"level": "WARNING"}},  # it tells at each readiness probe what it looks at
         },
     }
 
 
-def serve(host: str, port: int, *, workers: int, access_log: bool, log_level: str) -> None:
-    """Serve from the settings in the environment until a signal ends it; exits the process when it cannot start."""
+def serve(host: str, port: int, settings: Settings, *, workers: int, access_log: bool) -> None:
+    """Serve from the settings in the environment, which are these, until a signal ends it; exits the process when it cannot
+    start. Each worker reads them anew, since what they hold does not cross from process to process."""
     uvicorn.run(
         "server.app:create_app_from_environment",
         factory=True,
         host=host,
         port=port,
         workers=workers,
-        **_options(access_log=access_log, log_level=log_level),
+        **options(settings, access_log=access_log),
     )
 
 
@@ -60,8 +75,8 @@ class _AnnouncingServer(uvicorn.Server):
 
 def serve_demo(host: str, port: int, database_url: str, secret: str, announce: Callable[[str], None]) -> None:
     """Serve one database with one secret, and announce the address once it answers."""
-    app = create_app(Settings(StaticKeys((secret_key(secret),)), database_url))
-    config = uvicorn.Config(app, host=host, port=port, **_options(access_log=True, log_level="info"))
+    settings = Settings(StaticKeys((secret_key(secret),)), database_url)
+    config = uvicorn.Config(create_app(settings), host=host, port=port, **options(settings))
     server = _AnnouncingServer(config, announce)
     with suppress(KeyboardInterrupt):  # how a demo ends
         server.run()

@@ -8,12 +8,13 @@ from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
+from urllib.parse import urlsplit
 
 from limits import RateLimitItem
 from limits import parse as parse_rate_limit
 
 from db.connecting import STATEMENT_TIMEOUT, require_usable
-from handlers.answers import CACHE_BYTES, STALL_TIMEOUT
+from handlers.answers import CACHE_BYTES, STALL_TIMEOUT, AnswerRules
 from handlers.keys import (
     ASYMMETRIC,
     SYMMETRIC,
@@ -29,6 +30,8 @@ from handlers.security import TokenRules
 
 PREFIX = "SESSIONS_"
 DEFAULT_DATABASE_URL = "sqlite:///sessions.sqlite3"
+REQUEST_TIMEOUT = 10
+CONCURRENT_REQUESTS = 256
 _LONGEST_LEEWAY = 300
 _LOG_LEVELS = ("debug", "info", "warning", "error")
 
@@ -53,8 +56,12 @@ class Settings:
     log_level: str = "info"
     statement_timeout: int = STATEMENT_TIMEOUT
     rate_limit: RateLimitItem | None = None
-    cache_bytes: int = CACHE_BYTES
-    stall_timeout: int = STALL_TIMEOUT
+    answers: AnswerRules = field(default_factory=AnswerRules)
+    rate_limit_redis: str | None = field(default=None, repr=False)
+    cors_origins: tuple[str, ...] = ()
+    behind_tls: bool = False
+    request_timeout: int = REQUEST_TIMEOUT
+    concurrent_requests: int = CONCURRENT_REQUESTS
 
 
 VARIABLES: Mapping[str, str] = {
@@ -70,9 +77,14 @@ VARIABLES: Mapping[str, str] = {
     "JWT_SCOPE_CLAIMS": "claims that hold permissions (default: scope,scp,permissions)",
     "JWT_WORKSPACE_CLAIMS": "claims that hold workspaces (default: workspaceId,workspaces)",
     "STATEMENT_TIMEOUT": f"seconds for which PostgreSQL may work on one query (default: {STATEMENT_TIMEOUT})",
-    "RATE_LIMIT": "requests that one token subject may send to one process: 600/minute (default: as many as they like)",
     "CACHE_BYTES": f"memory for answers that one process may repeat, 0 for none (default: {CACHE_BYTES})",
-    "STALL_TIMEOUT": f"seconds for which a client may take nothing of a long answer (default: {STALL_TIMEOUT})",
+    "STALL_TIMEOUT": f"seconds for which a client may take nothing of an answer (default: {STALL_TIMEOUT})",
+    "RATE_LIMIT": "requests that one token subject may send: 600/minute (default: as many as they like)",
+    "RATE_LIMIT_REDIS": "redis or rediss URL where all processes count together (default: each counts for itself)",
+    "CONCURRENT_REQUESTS": f"requests that one process answers at a time (default: {CONCURRENT_REQUESTS})",
+    "REQUEST_TIMEOUT": f"seconds in which a request must have arrived (default: {REQUEST_TIMEOUT})",
+    "CORS_ORIGINS": "origins whose pages may read answers, separated by commas (default: none)",
+    "BEHIND_TLS": "yes where clients come by https, to tell browsers to keep to it (default: no)",
     "LOG_LEVEL": "debug, info, warning or error (default: info)",
 }
 """Every setting, without the prefix, and what it is for."""
@@ -139,8 +151,17 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     log_level = reader.parsed("LOG_LEVEL", _log_level, "info")
     statement_timeout = reader.parsed("STATEMENT_TIMEOUT", partial(_seconds, first=1, last=3600), STATEMENT_TIMEOUT)
     rate_limit = reader.parsed("RATE_LIMIT", _rate_limit, None)
-    cache_bytes = reader.parsed("CACHE_BYTES", _bytes, CACHE_BYTES)
-    stall_timeout = reader.parsed("STALL_TIMEOUT", partial(_seconds, first=1, last=3600), STALL_TIMEOUT)
+    answers = AnswerRules(
+        cache_bytes=reader.parsed("CACHE_BYTES", _bytes, CACHE_BYTES),
+        stall_timeout=reader.parsed("STALL_TIMEOUT", partial(_seconds, first=1, last=3600), STALL_TIMEOUT),
+    )
+    rate_limit_redis = reader.parsed("RATE_LIMIT_REDIS", _redis_url, None)
+    if rate_limit_redis and not reader.text("RATE_LIMIT"):
+        reader.problem("RATE_LIMIT_REDIS", f"is set, but {PREFIX}RATE_LIMIT is not, so nothing would be counted")
+    cors_origins = reader.parsed("CORS_ORIGINS", _origins, tuple[str, ...]())
+    behind_tls = reader.parsed("BEHIND_TLS", _yes_or_no, False)  # noqa: FBT003 - a default
+    request_timeout = reader.parsed("REQUEST_TIMEOUT", partial(_seconds, first=1, last=3600), REQUEST_TIMEOUT)
+    concurrent_requests = reader.parsed("CONCURRENT_REQUESTS", _request_count, CONCURRENT_REQUESTS)
     keys = _read_keys(reader)
     reader.finish()
     return Settings(
@@ -150,8 +171,12 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         log_level,
         statement_timeout,
         rate_limit,
-        cache_bytes=cache_bytes,
-        stall_timeout=stall_timeout,
+        answers=answers,
+        rate_limit_redis=rate_limit_redis,
+        cors_origins=cors_origins,
+        behind_tls=behind_tls,
+        request_timeout=request_timeout,
+        concurrent_requests=concurrent_requests,
     )
 
 
@@ -306,6 +331,52 @@ def _rate_limit(text: str) -> RateLimitItem | None:
     if not re.fullmatch(r"[1-9][0-9]{0,8}/(second|minute|hour|day)", text):
         raise ValueError("must be a number of requests in a time, such as 10/second, 600/minute, 5000/hour or 50000/day")
     return parse_rate_limit(text)
+
+
+def _redis_url(text: str) -> str:
+    """The URL as it is. What is wrong is told without it, since it may hold a password."""
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in ("redis", "rediss") and parts.hostname and parts.port != 0
+    except ValueError:  # the port
+        usable = False
+    if not usable or not re.fullmatch(r"/?|/[0-9]{1,4}", parts.path) or parts.query or parts.fragment:
+        raise ValueError("must be a URL such as redis://host:6379/0, or rediss:// for TLS")
+    return text
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    origins = _names(text)
+    problems = [f"names {origin!r}, which {wrong}" for origin in origins if (wrong := _wrong_with_origin(origin))]
+    if problems:
+        raise ValueError(*problems)
+    return origins
+
+
+def _wrong_with_origin(origin: str) -> str | None:
+    """What keeps this from being an origin as browsers write it, with which it is compared byte for byte."""
+    if origin in ("*", "null"):
+        return "would let pages of strangers read answers; name each origin"
+    written = re.fullmatch(r"(https?)://([a-z0-9.-]+|\[[0-9a-f:.]+\])(?::([1-9][0-9]{0,4}))?", origin)
+    if not written:
+        return (
+            "is not an origin such as https://app.example or http://localhost:3000: lower case, and nothing after the port"
+        )
+    if written[3] == {"http": "80", "https": "443"}[written[1]]:
+        return "has the port that browsers leave out; leave it out"
+    return None
+
+
+def _yes_or_no(text: str) -> bool:
+    if text.lower() not in ("yes", "no"):
+        raise ValueError("must be yes or no")
+    return text.lower() == "yes"
+
+
+def _request_count(text: str) -> int:
+    if not re.fullmatch(r"[1-9][0-9]{0,5}", text):
+        raise ValueError("must be a whole number of requests from 1 to 999999")
+    return int(text)
 
 
 def _log_level(text: str) -> str:

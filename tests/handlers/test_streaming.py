@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 from starlette.types import Message, Receive, Scope, Send
 
 from db.demo import DOCUMENTED_SESSION
-from handlers.answers import Answer, Steps, Version, answer
+from handlers.answers import Answer, AnswerRules, Steps, Version, answer
 from handlers.pipeline import ARGUMENTS
 from handlers.sessions import LARGEST_WHOLE_LIST, list_sessions
 from openapi import timestamps
@@ -139,7 +139,7 @@ class Endless:
         async def nothing_follows(_scope: Scope, _receive: Receive, _send: Send) -> None:
             raise AssertionError
 
-        build = answer("in the place of a database", stall_timeout=stall_timeout)
+        build = answer("in the place of a database", AnswerRules(stall_timeout=stall_timeout))
         await build(OPERATION, answer_endlessly, nothing_follows)(SCOPE, receive, send)
 
     async def parts(self) -> AsyncGenerator[list[Any], None]:

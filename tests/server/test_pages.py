@@ -1,6 +1,7 @@
 """What is served outside the contract."""
 
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -29,6 +30,21 @@ def test_the_contract_is_served_as_json_with_the_same_content(client: httpx.Clie
     response = client.get("/openapi.json")
     assert response.headers["content-type"] == "application/json"
     assert response.json() == load().document == yaml.safe_load(CONTRACT.read_bytes())
+
+
+def test_the_served_contract_holds_nothing_that_is_meant_for_programs_inside(client: httpx.Client) -> None:
+    def extensions(item: Any) -> set[str]:
+        match item:
+            case dict():
+                return {name for name in item if name.startswith("x-")}.union(*map(extensions, item.values()))
+            case list():
+                return set[str]().union(*map(extensions, item))
+            case _:
+                return set()
+
+    client.get("/v1/workspace/w/sessions")  # whatever the framework notes while it serves
+    for served in (client.get("/openapi.json").json(), yaml.safe_load(client.get("/openapi.yaml").content)):
+        assert extensions(served) == {"x-required-scopes"}  # which readers need
 
 
 def test_the_served_contract_can_be_revalidated(client: httpx.Client) -> None:

@@ -17,7 +17,10 @@ import pytest
 from db import demo
 from db.demo import DOCUMENTED_SESSION, FIRST_WORKSPACE
 from openapi.json import encode
-from tests.conftest import SECRET
+from tests.conftest import SECRET, Mint
+from tests.handlers.test_keys import KeyServer, jwk
+from tests.live import Connection, until
+from tests.signers import rsa_key
 
 PROGRAM = str(Path(sys.executable).with_name("sessions-api"))
 TIMEOUT = 60
@@ -133,3 +136,92 @@ def test_a_list_that_breaks_off_cannot_be_taken_for_a_whole_one(start: Start, tm
             with pytest.raises(httpx.RemoteProtocolError, match="incomplete"):
                 client.get(f"/v1/workspace/{FIRST_WORKSPACE}/sessions")
         assert len(client.get(f"/v1/workspace/{FIRST_WORKSPACE}/sessions?limit=1000").json()["sessions"]) == 1000
+
+
+# The process ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def key_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[KeyServer]:
+    """A key server that lets requests wait until it is opened."""
+    monkeypatch.setenv("no_proxy", "*")
+    server = KeyServer()
+    server.answer = {"keys": [jwk(rsa_key(), kid="a")]}
+    server.open.clear()
+    yield server
+    server.close()
+
+
+def port_of(server: subprocess.Popen[str]) -> int:
+    return int(read_until(server, "Uvicorn running on").split("running on ")[1].split()[0].rsplit(":", 1)[1])
+
+
+def test_a_server_that_is_ended_finishes_what_it_has_begun_and_takes_nothing_new(
+    start: Start, key_server: KeyServer, sqlite_demo_url: str, mint: Mint
+) -> None:
+    server = start("serve", "--port", "0", SESSIONS_DATABASE_URL=sqlite_demo_url, SESSIONS_JWKS=key_server.url)
+    port = port_of(server)
+    token = mint(key=rsa_key(), algorithm="RS256", headers={"kid": "a"})
+    request = f"GET /v1/workspace/{FIRST_WORKSPACE}/sessions HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {token}\r\n\r\n"
+    with Connection(port) as asking, Connection(port) as idle:
+        asking.send(request.encode())
+        assert key_server.asked.acquire(timeout=TIMEOUT)  # the request is under way
+        server.send_signal(signal.SIGTERM)
+        assert idle.rest() == b""  # who asks for nothing is let go at once
+
+        def refused() -> bool:
+            try:
+                Connection(port)
+            except ConnectionRefusedError:
+                return True
+            return False
+
+        until(refused)
+        assert server.poll() is None
+        key_server.open.set()
+        answer = asking.answer()
+        assert answer.status == 200
+        assert len(json.loads(answer.body)["sessions"]) > 1
+        assert asking.rest() == b""
+    out, _ = server.communicate(timeout=TIMEOUT)
+    assert server.returncode in (0, -signal.SIGTERM), out
+    assert "Traceback" not in out
+
+
+GREAT = 50_000_000
+
+
+def test_what_is_too_long_costs_no_memory(start: Start, sqlite_demo_url: str) -> None:
+    server = start("serve", "--port", "0", SESSIONS_DATABASE_URL=sqlite_demo_url, SESSIONS_JWT_SECRET=SECRET)
+    port = port_of(server)
+
+    def peak() -> int:
+        (line,) = (line for line in Path(f"/proc/{server.pid}/status").read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024
+
+    def send(first: bytes, more: bytes) -> int:
+        with Connection(port) as connection:
+            connection.send(first)
+            with suppress(OSError):  # sent on and on, it is not even listened to
+                for _ in range(GREAT // len(more)):
+                    connection.send(more)
+            with suppress(OSError):
+                return connection.answer().status
+        return 0
+
+    head = b"GET /healthz HTTP/1.1\r\nHost: h\r\n"
+    assert send(head, b"\r\n") == 200
+    before = peak()
+    answered = {
+        send(b"GET /", b"x" * 65_536),
+        send(head + b"X: ", b"y" * 65_536),
+        send(head, b"y" * 65_536),
+        send(head, b"X: y\r\n" * 10_000),
+        send(head + b"Content-Length: 100000000\r\n\r\n", b"x" * 65_536),
+        send(head + b"Transfer-Encoding: chunked\r\n\r\n", b"8000\r\n" + b"x" * 0x8000 + b"\r\n"),
+        send(head + b"Transfer-Encoding: chunked\r\n\r\n1;", b"x" * 65_536),
+        send(b"", b"\r\n" * 10_000),
+        send(b"", (head + b"\r\n") * 2000),
+    }
+    assert answered <= {0, 200, 413, 414, 431}
+    assert peak() - before < GREAT / 4
