@@ -1,0 +1,193 @@
+"""Measure the servers side by side, and print one table."""
+
+import argparse
+import os
+import platform
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from statistics import median, quantiles
+from typing import NamedTuple
+
+from rich.console import Console
+
+from bench.check import ask, check
+from bench.load import Clients
+from bench.questions import WEEK, Question
+from bench.servers import PostgreSQL, Running, Server, all_servers, running
+from bench.store import FIFTY, FOLDER, LARGE, ONE, THOUSAND, open_store
+
+CONNECTIONS = 8
+_FLOORS = ("floor-sql", "floor-python")
+
+
+class Scenario(NamedTuple):
+    """A question, and whom it is put to."""
+
+    name: str
+    title: str
+    question: Question
+    takes: Callable[[Server], bool]
+    like: str
+    """The scenario with whose floor and FastAPI it is compared."""
+
+
+def _plain(server: Server) -> bool:
+    return not server.keeps_answers
+
+
+def _repeating(server: Server) -> bool:
+    return server.keeps_answers
+
+
+def _scenarios(large: int) -> list[Scenario]:
+    one, fifty, thousand = Question(ONE), Question(FIFTY), Question(THOUSAND)
+    return [
+        Scenario("1", "1 session", one, _plain, "1"),
+        Scenario("50", "50 sessions", fifty, _plain, "50"),
+        Scenario("1000", "1,000 sessions", thousand, _plain, "1000"),
+        Scenario("week", f"a filtered week of {large:,}", Question(LARGE, WEEK), _plain, "week"),
+        Scenario("repeat-50", "50, asked again", fifty, _repeating, "1"),
+        Scenario("repeat-1000", "1,000, asked again", thousand, _repeating, "1"),
+        Scenario("304-50", "50, unchanged: 304", fifty, _repeating, "1"),
+        Scenario("304-1000", "1,000, unchanged: 304", thousand, _repeating, "1"),
+    ]
+
+
+class Figures(NamedTuple):
+    """What one window of load gave, or the medians of several."""
+
+    rate: float  # answers per second
+    p50: float  # milliseconds
+    p99: float
+    server_cpu: float  # milliseconds per request
+    database_cpu: float
+    memory: float  # MB
+
+    @property
+    def cpu(self) -> float:
+        return self.server_cpu + self.database_cpu
+
+
+def _measure(server: Running, database: PostgreSQL, scenario: Scenario, seconds: float) -> Figures:
+    question = scenario.question
+    if scenario.name.startswith("304"):
+        etag = ask(server.port, question).headers["ETag"]
+        question = Question(question.workspace, headers=(f"If-None-Match: {etag}",), status=304)
+    requests = [question.request(f"client-{number}") for number in range(CONNECTIONS)]
+    clients = Clients(server.port, requests, question.status)
+    clients.run(seconds / 10)
+    before, database_before = server.cpu_seconds(), database.cpu_seconds()
+    load = clients.run(seconds)
+    server_cpu, database_cpu = server.cpu_seconds() - before, database.cpu_seconds() - database_before
+    memory = server.memory()
+    clients.close()
+    number = len(load.latencies)
+    shares = quantiles(load.latencies, n=100, method="inclusive")
+    return Figures(
+        number / load.seconds,
+        shares[49] * 1000,
+        shares[98] * 1000,
+        server_cpu / number * 1000,
+        database_cpu / number * 1000,
+        memory / 1e6,
+    )
+
+
+def _medians(figures: Iterable[Figures]) -> Figures:
+    return Figures(*map(median, zip(*figures, strict=True)))
+
+
+Results = dict[tuple[str, str], Figures]
+"""By scenario and server."""
+
+
+def _measure_all(
+    servers: list[Running], database: PostgreSQL, scenarios: list[Scenario], rounds: int, seconds: float
+) -> Results:
+    windows: dict[tuple[str, str], list[Figures]] = defaultdict(list)
+    for round_ in range(rounds + 1):  # the first is a short one, to warm up
+        for scenario in scenarios:
+            for server in servers:
+                if scenario.takes(server.server):
+                    figures = _measure(server, database, scenario, seconds if round_ else min(seconds, 0.5))
+                    if round_:
+                        windows[scenario.name, server.server.name].append(figures)
+        _console.print(f"round {round_} of {rounds}" if round_ else "warmed up")
+    return {key: _medians(each) for key, each in windows.items()}
+
+
+_console = Console(stderr=True)
+
+
+_COLUMNS = (
+    "asked for", "server", "validates", "requests/s", "p50 ms", "p99 ms", "CPU ms a request", "MB", "× floor", "× FastAPI",
+)  # fmt: skip
+
+
+def table(results: Results, scenarios: list[Scenario], servers: list[Server]) -> str:
+    """The results as Markdown. CPU is that of the server, + that of PostgreSQL; the ratios are of the sum."""
+    rows = [_COLUMNS, ("---",) * 3 + ("--:",) * 7]
+    for scenario in scenarios:
+        title = scenario.title
+        for server in servers:
+            figures = results.get((scenario.name, server.name))
+            if figures is None:
+                continue
+            cpu = _number(figures.server_cpu) + (f" + {_number(figures.database_cpu)}" if not server.on_sqlite else "")
+            floor = _cheapest(results, scenario.like, ("floor-sqlite",) if server.on_sqlite else _FLOORS)
+            fastapi = _cheapest(results, scenario.like, ("fastapi",))
+            measured = (f"{figures.rate:,.0f}", _number(figures.p50), _number(figures.p99), cpu, f"{figures.memory:.0f}")
+            rows.append((title, server.title, server.validates, *measured, _ratio(figures, floor), _ratio(figures, fastapi)))
+            title = ""
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _cheapest(results: Results, scenario: str, names: tuple[str, ...]) -> float | None:
+    return min((results[scenario, name].cpu for name in names if (scenario, name) in results), default=None)
+
+
+def _ratio(figures: Figures, other: float | None) -> str:
+    return f"{figures.cpu / other:.2f}" if other else "–"
+
+
+def _number(value: float) -> str:
+    return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:.0f}"
+
+
+def main() -> None:
+    """Check that all servers answer alike, measure them, and print the table."""
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=2, help="of load in each window")
+    parser.add_argument("--sessions", type=int, default=200_000, help="in the large workspace")
+    parser.add_argument("--only", default="", help="servers and scenarios, separated by commas; ours and floor mean several")
+    arguments = parser.parse_args()
+    chosen = [each for each in arguments.only.split(",") if each]
+    available, scenarios = all_servers(), _scenarios(arguments.sessions)
+    servers = [each for each in available if _is_chosen(each.name, chosen, [every.name for every in available])]
+    scenarios = [each for each in scenarios if _is_chosen(each.name, chosen, [every.name for every in scenarios])]
+    store = open_store(arguments.sessions)
+    database = PostgreSQL(store.postgresql_pid)
+    with running(servers, store, FOLDER / "logs") as started:
+        number = check(started, store)
+        _console.print(f"{len(started)} servers answer {number} questions alike.")
+        results = _measure_all(started, database, scenarios, arguments.rounds, arguments.seconds)
+    print(table(results, scenarios, servers))
+    print(
+        f"\nMedians of {arguments.rounds} rounds of {arguments.seconds:g} s with {CONNECTIONS} connections, on"
+        f" {os.cpu_count()} CPUs ({platform.machine()}), Python {platform.python_version()}, PostgreSQL 18."
+    )
+
+
+def _is_chosen(name: str, chosen: list[str], names: list[str]) -> bool:
+    """Whether a name, or what it begins with, is among those chosen; all are when none of this kind is."""
+    matching = [each for each in chosen if any(_named(other, each) for other in names)]
+    return not matching or any(_named(name, each) for each in matching)
+
+
+def _named(name: str, chosen: str) -> bool:
+    return name == chosen or name.startswith(f"{chosen}-")
+
+
+if __name__ == "__main__":
+    main()
