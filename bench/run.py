@@ -4,9 +4,9 @@ import argparse
 import os
 import platform
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from statistics import median, quantiles
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from rich.console import Console
 
@@ -39,7 +39,8 @@ def _repeating(server: Server) -> bool:
     return server.keeps_answers
 
 
-def _scenarios(large: int) -> list[Scenario]:
+def scenarios_of(large: int) -> list[Scenario]:
+    """All scenarios; `large` is the number of sessions in the large workspace."""
     one, fifty, thousand = Question(ONE), Question(FIFTY), Question(THOUSAND)
     return [
         Scenario("1", "1 session", one, _plain, "1"),
@@ -51,6 +52,9 @@ def _scenarios(large: int) -> list[Scenario]:
         Scenario("304-50", "50, unchanged: 304", fifty, _repeating, "1"),
         Scenario("304-1000", "1,000, unchanged: 304", thousand, _repeating, "1"),
     ]
+
+
+_Named = TypeVar("_Named", Scenario, Server)
 
 
 class Figures(NamedTuple):
@@ -68,7 +72,8 @@ class Figures(NamedTuple):
         return self.server_cpu + self.database_cpu
 
 
-def _measure(server: Running, database: PostgreSQL, scenario: Scenario, seconds: float) -> Figures:
+def measure(server: Running, database: PostgreSQL, scenario: Scenario, seconds: float) -> Figures:
+    """One window of load on one server."""
     question = scenario.question
     if scenario.name.startswith("304"):
         etag = ask(server.port, question).headers["ETag"]
@@ -109,7 +114,7 @@ def _measure_all(
         for scenario in scenarios:
             for server in servers:
                 if scenario.takes(server.server):
-                    figures = _measure(server, database, scenario, seconds if round_ else min(seconds, 0.5))
+                    figures = measure(server, database, scenario, seconds if round_ else min(seconds, 0.5))
                     if round_:
                         windows[scenario.name, server.server.name].append(figures)
         _console.print(f"round {round_} of {rounds}" if round_ else "warmed up")
@@ -133,10 +138,18 @@ def table(results: Results, scenarios: list[Scenario], servers: list[Server]) ->
             figures = results.get((scenario.name, server.name))
             if figures is None:
                 continue
-            cpu = _number(figures.server_cpu) + (f" + {_number(figures.database_cpu)}" if not server.on_sqlite else "")
+            cpu = number_text(figures.server_cpu) + (
+                f" + {number_text(figures.database_cpu)}" if not server.on_sqlite else ""
+            )
             floor = _cheapest(results, scenario.like, ("floor-sqlite",) if server.on_sqlite else _FLOORS)
             fastapi = _cheapest(results, scenario.like, ("fastapi",))
-            measured = (f"{figures.rate:,.0f}", _number(figures.p50), _number(figures.p99), cpu, f"{figures.memory:.0f}")
+            measured = (
+                f"{figures.rate:,.0f}",
+                number_text(figures.p50),
+                number_text(figures.p99),
+                cpu,
+                f"{figures.memory:.0f}",
+            )
             rows.append((title, server.title, server.validates, *measured, _ratio(figures, floor), _ratio(figures, fastapi)))
             title = ""
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
@@ -150,7 +163,8 @@ def _ratio(figures: Figures, other: float | None) -> str:
     return f"{figures.cpu / other:.2f}" if other else "–"
 
 
-def _number(value: float) -> str:
+def number_text(value: float) -> str:
+    """A figure with as many digits as it is worth."""
     return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:.0f}"
 
 
@@ -162,10 +176,8 @@ def main() -> None:
     parser.add_argument("--sessions", type=int, default=200_000, help="in the large workspace")
     parser.add_argument("--only", default="", help="servers and scenarios, separated by commas; ours and floor mean several")
     arguments = parser.parse_args()
-    chosen = [each for each in arguments.only.split(",") if each]
-    available, scenarios = all_servers(), _scenarios(arguments.sessions)
-    servers = [each for each in available if _is_chosen(each.name, chosen, [every.name for every in available])]
-    scenarios = [each for each in scenarios if _is_chosen(each.name, chosen, [every.name for every in scenarios])]
+    chosen = arguments.only.split(",")
+    servers, scenarios = choose(all_servers(), chosen), choose(scenarios_of(arguments.sessions), chosen)
     store = open_store(arguments.sessions)
     database = PostgreSQL(store.postgresql_pid)
     with running(servers, store, FOLDER / "logs") as started:
@@ -179,14 +191,10 @@ def main() -> None:
     )
 
 
-def _is_chosen(name: str, chosen: list[str], names: list[str]) -> bool:
-    """Whether a name, or what it begins with, is among those chosen; all are when none of this kind is."""
-    matching = [each for each in chosen if any(_named(other, each) for other in names)]
-    return not matching or any(_named(name, each) for each in matching)
-
-
-def _named(name: str, chosen: str) -> bool:
-    return name == chosen or name.startswith(f"{chosen}-")
+def choose(named: Sequence[_Named], chosen: Iterable[str]) -> list[_Named]:
+    """Those whose name, or the beginning of it, is among the chosen words; all when no word means one of them."""
+    found = [each for each in named if any(each.name == word or each.name.startswith(f"{word}-") for word in chosen)]
+    return found or list(named)
 
 
 if __name__ == "__main__":
