@@ -6,10 +6,12 @@ It looks at no more of an answer than its status and its length; that answers ar
 import selectors
 import socket
 from collections.abc import Sequence
+from contextlib import suppress
 from time import perf_counter
 from typing import NamedTuple
 
 _BUFFER = 1 << 20
+_RECONNECTS = 10  # of one connection
 
 
 class Load(NamedTuple):
@@ -20,19 +22,39 @@ class Load(NamedTuple):
 
 
 class UnexpectedAnswer(Exception):
-    """A server answered with another status than it should."""
+    """A server answered with another status than it should, or not at all."""
+
+
+class _Closed(Exception):
+    """The server has closed a connection that it took for an idle one, and has not begun to answer."""
 
 
 class _Connection:
     """One client: sends its request, takes the answer, and sends it again."""
 
     def __init__(self, port: int, request: bytes, status: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port))
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._port = port
         self._request = request
         self._status = b" %d " % status
         self._buffer = bytearray(_BUFFER)
         self.began = 0.0
+        self.reconnected = 0
+        self.connect()
+
+    def connect(self) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", self._port))
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def send_again(self) -> None:
+        """On a new connection, as every client does (RFC 9112, section 9.3.1); the time goes on."""
+        self.reconnected += 1
+        if self.reconnected > _RECONNECTS:
+            raise UnexpectedAnswer(f"the server closed a connection {_RECONNECTS} times")
+        self.socket.close()
+        self.connect()
+        began = self.began
+        self.send()
+        self.began = began
 
     def send(self) -> None:
         self._left = (
@@ -41,13 +63,19 @@ class _Connection:
         self._head = b""
         self._tail = b""
         self.began = perf_counter()
-        self.socket.sendall(self._request)
+        with suppress(ConnectionError):  # which the next look at the socket tells
+            self.socket.sendall(self._request)
 
     def receive(self) -> bool:
         """Take what has come; True when the answer is whole."""
-        number = self.socket.recv_into(self._buffer)
+        try:
+            number = self.socket.recv_into(self._buffer)
+        except ConnectionError:
+            number = 0
         if not number:
-            raise UnexpectedAnswer("the server closed the connection")
+            if self._left == -1 and not self._head:
+                raise _Closed
+            raise UnexpectedAnswer("the server broke an answer off")
         if self._left == -1:
             self._head += self._buffer[:number]
             end = self._head.find(b"\r\n\r\n")
@@ -94,7 +122,14 @@ class Clients:
         while busy:
             for key, _ in self._selector.select():
                 connection = key.data
-                if connection.receive():
+                try:
+                    whole = connection.receive()
+                except _Closed:
+                    self._selector.unregister(connection.socket)
+                    connection.send_again()
+                    self._selector.register(connection.socket, selectors.EVENT_READ, connection)
+                    continue
+                if whole:
                     now = perf_counter()
                     latencies.append(now - connection.began)
                     if now - began < seconds:

@@ -48,7 +48,7 @@ def step_of(frames: list[str]) -> str:
 
 
 def read_samples(raw: Path) -> Counter[str]:
-    """How many samples fell on each step; `raw` is what py-spy writes: frames joined by semicolons, a space, their number."""
+    """How many samples fell on each step, from what py-spy writes: frames joined by semicolons, a space, their number."""
     samples: Counter[str] = Counter()
     for line in raw.read_text().splitlines():
         stack, _, number = line.rpartition(" ")

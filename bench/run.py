@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeVar
 from rich.console import Console
 
 from bench.check import ask, check
-from bench.load import Clients
+from bench.load import Clients, UnexpectedAnswer
 from bench.questions import WEEK, Question
 from bench.servers import PostgreSQL, Running, Server, all_servers, running
 from bench.store import FIFTY, FOLDER, LARGE, ONE, THOUSAND, open_store
@@ -114,7 +114,10 @@ def _measure_all(
         for scenario in scenarios:
             for server in servers:
                 if scenario.takes(server.server):
-                    figures = measure(server, database, scenario, seconds if round_ else min(seconds, 0.5))
+                    try:
+                        figures = measure(server, database, scenario, seconds if round_ else min(seconds, 0.5))
+                    except UnexpectedAnswer as error:
+                        raise SystemExit(f"{server.server.title}, asked for {scenario.title}: {error}") from error
                     if round_:
                         windows[scenario.name, server.server.name].append(figures)
         _console.print(f"round {round_} of {rounds}" if round_ else "warmed up")

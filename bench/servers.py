@@ -64,9 +64,9 @@ def all_servers() -> list[Server]:
         Server("ours-repeat", "**sessions-api**, the same again", "yes", _ours, keeps_answers=True, ours=True),
     ]
     if not shutil.which("node"):
-        print("Fastify and Express are left out: there is no node.")
+        print("Fastify and Express are left out: there is no node.", file=sys.stderr)
     elif not (_NODE / "node_modules").is_dir():
-        print("Fastify and Express are left out: npm has not installed them.")
+        print("Fastify and Express are left out: npm has not installed them.", file=sys.stderr)
     else:
         servers += [
             Server("fastify", "Fastify 5 + openapi-glue", "serialises by it", _node("fastify.js")),

@@ -5,6 +5,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,7 +56,10 @@ def open_store(large: int) -> Store:
         server = _with_settings(server, folder)
     sqlite_url = f"sqlite:///{folder / 'sessions.sqlite3'}"
     if not complete.exists():
-        print(f"Making {sum(sizes.values()):,} sessions and importing them twice; the next run uses them again ...")
+        print(
+            f"Making {sum(sizes.values()):,} sessions and importing them twice; the next run uses them again ...",
+            file=sys.stderr,
+        )
         with lines.open("wb") as file:
             for workspace, number in sizes.items():
                 file.writelines(
@@ -63,7 +67,7 @@ def open_store(large: int) -> Store:
                 )
         for url in (sqlite_url, server.get_uri()):
             for command in (["migrate"], ["import", str(lines)]):
-                subprocess.run([OUR_PROGRAM, *command], env=our_environment(url), check=True)
+                subprocess.run([OUR_PROGRAM, *command], env=our_environment(url), stdout=sys.stderr, check=True)
         asyncio.run(_execute(server.get_uri(), "VACUUM (FREEZE, ANALYZE)", "CHECKPOINT"))
         complete.touch()
     pid = server.get_pid()
