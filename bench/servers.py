@@ -41,7 +41,10 @@ def _ours(port: int) -> list[str]:
 
 
 def _uvicorn(module: str) -> Callable[[int], list[str]]:
-    options = "--http httptools --loop uvloop --no-access-log --log-level warning --host 127.0.0.1 --port"
+    # Its 5 seconds for an idle connection are over before a slow program has worked off eight long answers.
+    options = (
+        "--http httptools --loop uvloop --no-access-log --log-level warning --timeout-keep-alive 75 --host 127.0.0.1 --port"
+    )
     return lambda port: [sys.executable, "-m", "uvicorn", f"bench.peers.{module}:app", *options.split(), str(port)]
 
 
