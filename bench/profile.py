@@ -11,8 +11,8 @@ from threading import Event, Thread
 from bench.load import Clients
 from bench.questions import Question
 from bench.run import CONNECTIONS, Scenario, choose, measure, number_text, scenarios_of
-from bench.servers import PostgreSQL, Running, Server, all_servers, running
-from bench.store import FOLDER, open_store
+from bench.servers import PostgreSQL, Running, Server, all_servers, end_on_signal, running
+from bench.store import FOLDER, opened_store
 
 _RATE = 250  # samples a second
 
@@ -84,9 +84,8 @@ def _sample(server: Running, question: Question, seconds: float, raw: Path) -> C
 
 
 def _profile(server: Server, scenarios: list[Scenario], seconds: float, large: int) -> str:
-    store = open_store(large)
     columns: list[tuple[Scenario, float, Counter[str]]] = []
-    with running([server], store, FOLDER / "logs") as (started,):
+    with opened_store(large) as store, running([server], store, FOLDER / "logs") as (started,):
         for scenario in scenarios:
             cost = measure(started, PostgreSQL(store.postgresql_pid), scenario, seconds).server_cpu
             columns.append((scenario, cost, _sample(started, scenario.question, seconds, FOLDER / f"{scenario.name}.raw")))
@@ -106,6 +105,7 @@ def main() -> None:
     parser.add_argument("--sessions", type=int, default=200_000, help="in the large workspace")
     parser.add_argument("--only", default="", help="questions, and the server: ours or ours-sqlite")
     arguments = parser.parse_args()
+    end_on_signal()
     chosen = arguments.only.split(",")
     name = "ours-sqlite" if "ours-sqlite" in chosen else "ours"
     server = next(each for each in all_servers() if each.name == name)

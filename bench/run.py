@@ -13,8 +13,8 @@ from rich.console import Console
 from bench.check import ask, check
 from bench.load import Clients, UnexpectedAnswer
 from bench.questions import WEEK, Question
-from bench.servers import PostgreSQL, Running, Server, all_servers, running
-from bench.store import FIFTY, FOLDER, LARGE, ONE, THOUSAND, open_store
+from bench.servers import PostgreSQL, Running, Server, all_servers, end_on_signal, running
+from bench.store import FIFTY, FOLDER, LARGE, ONE, THOUSAND, opened_store
 
 CONNECTIONS = 8
 _FLOORS = ("floor-sql", "floor-python")
@@ -179,14 +179,13 @@ def main() -> None:
     parser.add_argument("--sessions", type=int, default=200_000, help="in the large workspace")
     parser.add_argument("--only", default="", help="servers and scenarios, separated by commas; ours and floor mean several")
     arguments = parser.parse_args()
+    end_on_signal()
     chosen = arguments.only.split(",")
     servers, scenarios = choose(all_servers(), chosen), choose(scenarios_of(arguments.sessions), chosen)
-    store = open_store(arguments.sessions)
-    database = PostgreSQL(store.postgresql_pid)
-    with running(servers, store, FOLDER / "logs") as started:
+    with opened_store(arguments.sessions) as store, running(servers, store, FOLDER / "logs") as started:
         number = check(started, store)
         _console.print(f"{len(started)} servers answer {number} questions alike.")
-        results = _measure_all(started, database, scenarios, arguments.rounds, arguments.seconds)
+        results = _measure_all(started, PostgreSQL(store.postgresql_pid), scenarios, arguments.rounds, arguments.seconds)
     print(table(results, scenarios, servers))
     print(
         f"\nMedians of {arguments.rounds} rounds of {arguments.seconds:g} s with {CONNECTIONS} connections, on"

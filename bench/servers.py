@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -143,6 +144,11 @@ def running(servers: list[Server], store: Store, logs: Path) -> Iterator[list[Ru
         for each in started:
             _wait(each, logs / f"{each.server.name}.log")
         yield started
+
+
+def end_on_signal() -> None:
+    """Let SIGTERM end this process as an exception does, so that nothing that it started stays behind."""
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
 
 
 def _environment(server: Server, store: Store, port: int) -> dict[str, str]:

@@ -6,6 +6,8 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,8 +39,9 @@ class Store:
     documents: Path
 
 
-def open_store(large: int) -> Store:
-    """Make the databases unless they are there, and start PostgreSQL, which ends with this process.
+@contextmanager
+def opened_store(large: int) -> Iterator[Store]:
+    """Make the databases unless they are there, and run PostgreSQL.
 
     `large` is the number of sessions in the large workspace.
     """
@@ -50,10 +53,24 @@ def open_store(large: int) -> Store:
     if not complete.exists():
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-    lines = folder / "sessions.ndjson"
-    server = get_server(folder / "postgresql", cleanup_mode="stop")
-    if not complete.exists():
-        server = _with_settings(server, folder)
+        _make_server(folder)
+    # A run that was killed is still on the list of those who use the server, which would then never be stopped.
+    (folder / "postgresql" / ".handle_pids.json").unlink(missing_ok=True)
+    server = get_server(folder / "postgresql")
+    try:
+        yield _filled(server, folder, sizes)
+    finally:
+        server.cleanup()
+
+
+def _make_server(folder: Path) -> None:
+    server = get_server(folder / "postgresql")
+    asyncio.run(_execute(server.get_uri(), *(f"ALTER SYSTEM SET {setting}" for setting in _SETTINGS)))
+    server.cleanup()  # the settings hold from its next start on
+
+
+def _filled(server: PostgresServer, folder: Path, sizes: dict[str, int]) -> Store:
+    complete, lines = folder / "complete", folder / "sessions.ndjson"
     sqlite_url = f"sqlite:///{folder / 'sessions.sqlite3'}"
     if not complete.exists():
         print(
@@ -79,12 +96,6 @@ def our_environment(database_url: str) -> dict[str, str]:
     """The environment of our program: nothing of the caller's own settings."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("SESSIONS_")}
     return inherited | {"SESSIONS_DATABASE_URL": database_url, "SESSIONS_JWT_SECRET": SECRET}
-
-
-def _with_settings(server: PostgresServer, folder: Path) -> PostgresServer:
-    asyncio.run(_execute(server.get_uri(), *(f"ALTER SYSTEM SET {setting}" for setting in _SETTINGS)))
-    server.cleanup()
-    return get_server(folder / "postgresql", cleanup_mode="stop")
 
 
 async def _execute(url: str, *statements: str) -> None:
