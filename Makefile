@@ -2,10 +2,11 @@
 
 PYTHON ?= python3
 VENV := .venv
+PEERS := .venv-bench
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
-.PHONY: setup run test check lock clean
+.PHONY: setup run test check bench profile lock clean
 
 # The environment is made anew when the locked requirements or the project's own metadata change.
 $(VENV)/run.stamp: requirements/run.txt pyproject.toml
@@ -35,11 +36,31 @@ check: $(VENV)/dev.stamp ## lint, types and the contract
 	$(BIN)/mypy
 	$(BIN)/sessions-api check --contract-only
 
+# What the product is measured against stands in an environment of its own.
+$(PEERS)/bench.stamp: requirements/bench.txt bench/peers/node/package-lock.json
+	@test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
+	@echo "Installing the servers to measure against into $(PEERS) ..."
+	@$(PEERS)/bin/pip --disable-pip-version-check --quiet install --require-hashes -r requirements/bench.txt
+	@command -v node >/dev/null && command -v npm >/dev/null && npm ci --prefix bench/peers/node --ignore-scripts --no-audit --no-fund --loglevel error \
+	  || echo "Fastify and Express are left out: there is no node with npm, or npm could not install them."
+	@touch $@
+
+# make bench ROUNDS=1 SECONDS=0.3 SESSIONS=5000 ONLY=ours,floor,50 takes less than a minute.
+bench: $(VENV)/run.stamp $(PEERS)/bench.stamp ## measure the server beside others
+	@$(PEERS)/bin/python -W "ignore:XDG_RUNTIME_DIR is not set" -m bench.run $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS)) \
+	  $(if $(SESSIONS),--sessions $(SESSIONS)) $(if $(ONLY),--only $(ONLY))
+
+profile: $(VENV)/run.stamp $(PEERS)/bench.stamp ## show where the server spends its time
+	@$(PEERS)/bin/python -W "ignore:XDG_RUNTIME_DIR is not set" -m bench.profile $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SESSIONS),--sessions $(SESSIONS)) $(if $(ONLY),--only $(ONLY))
+
 lock: $(VENV)/dev.stamp ## write the lock files anew from pyproject.toml: versions and hashes, no addresses
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 	  --group run --output-file requirements/run.txt pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 	  --group dev --constraint requirements/run.txt --output-file requirements/dev.txt pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+	  --group bench --constraint requirements/run.txt --output-file requirements/bench.txt pyproject.toml
+	command -v npm >/dev/null && npm install --prefix bench/peers/node --package-lock-only --ignore-scripts --loglevel error || true
 
 clean: ## remove the environment and every cache
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) .bench bench/peers/node/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
