@@ -49,10 +49,10 @@ from db.tables import Text, clients, services, session_services, sessions, staff
 
 _BATCH = 5_000  # documents
 _BATCH_BYTES = 4 * 1024 * 1024
-_AT_A_TIME = 50  # documents are read before the database is attended to
-_NAMES = 50_000  # are kept in memory
+_AT_A_TIME = 10  # documents are read before the database is attended to
+_NAMES = 20_000  # are kept in memory, of clients, staff members and services together
 _PROBLEMS = 20  # that are kept to be shown
-_LOCK = 0x5E5510
+_LOCK = 0x5E5510  # PostgreSQL's advisory lock that an import holds; any number that nobody else takes
 
 Key = tuple[str, str]
 """A workspace and an id in it."""
@@ -475,8 +475,13 @@ class _Import:
         if not rows:
             return
         if self._postgresql:
-            driver = (await self._connection.get_raw_connection()).driver_connection
-            await driver.copy_records_to_table(table.name, records=rows, columns=table.columns.keys())
+            driver: Any = (await self._connection.get_raw_connection()).driver_connection
+            try:
+                await driver.copy_records_to_table(table.name, records=rows, columns=table.columns.keys())
+            except asyncpg.PostgresError as error:
+                if driver.is_closed():  # which SQLAlchemy has not seen; it would fail to roll back, and say that instead
+                    await self._connection.invalidate(error)
+                raise
         else:
             statement = str(table.insert().compile(dialect=self._connection.dialect))
             await self._connection.exec_driver_sql(statement, list(rows))
