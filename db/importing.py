@@ -4,34 +4,39 @@ A document is inserted, or replaces the session with its workspace and id; so th
 clients, staff and services: of the names that documents give, the one with the newest `updatedAt` stands, of equals the
 later. What is stored takes part in that as if it had come first.
 
-Memory holds one batch of documents. What has to be remembered for longer is in temporary tables.
+Documents are written in batches, each while the next is read. Memory holds two batches, and the names of as many clients,
+staff members and services as are met again and again. What has to be remembered for longer is in temporary tables.
+
+A batch costs a few statements, however many documents it has and however many workspaces these are in: keys go along as
+arrays in PostgreSQL and as JSON in SQLite, and rows that are not there yet by COPY and `executemany`.
 """
 
+import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any, NamedTuple
 
+import asyncpg
 import inflection
+import orjson
 from sqlalchemy import (
     Boolean,
     Column,
-    Executable,
+    ColumnElement,
     MetaData,
     PrimaryKeyConstraint,
     Select,
     Table,
-    and_,
     bindparam,
     delete,
     exists,
     func,
     not_,
-    or_,
     select,
+    true,
     tuple_,
-    update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
@@ -43,8 +48,11 @@ from db.engine import Database
 from db.tables import Text, clients, services, session_services, sessions, staff, workspaces
 
 _BATCH = 5_000  # documents
-_BATCH_BYTES = 8 * 1024 * 1024
+_BATCH_BYTES = 4 * 1024 * 1024
+_AT_A_TIME = 10  # documents are read before the database is attended to
+_NAMES = 20_000  # are kept in memory, of clients, staff members and services together
 _PROBLEMS = 20  # that are kept to be shown
+_LOCK = 0x5E5510  # PostgreSQL's advisory lock that an import holds; any number that nobody else takes
 
 Key = tuple[str, str]
 """A workspace and an id in it."""
@@ -123,38 +131,27 @@ async def import_documents(
     problems: list[BadDocument] = []
     async with database.transaction() as connection:
         work = _Import(connection, replace=replace)
-        await work.begin()
-        for batch in _batches(documents):
-            read += len(batch)
-            bad = [document for document in batch if isinstance(document, BadDocument)]
-            for document in bad:
-                if rejected is None or document.text is None:
-                    refused += 1
-                    problems += [document] if len(problems) < _PROBLEMS else []
-                else:
-                    set_aside += 1
-                    _set_aside(document, rejected)
-            if not refused:
-                await work.spare(bad)
-                await work.write([document for document in batch if isinstance(document, Document)])
-            if progress is not None:
-                progress(read)
+        written = asyncio.create_task(work.begin())
+        try:
+            async for batch in _batches(documents):
+                read += len(batch.documents) + len(batch.bad)
+                for document in batch.bad:
+                    if rejected is None or document.text is None:
+                        refused += 1
+                        problems += [document] if len(problems) < _PROBLEMS else []
+                    else:
+                        set_aside += 1
+                        _set_aside(document, rejected)
+                await written
+                if not refused:
+                    written = asyncio.create_task(work.write(batch))
+                if progress is not None:
+                    progress(read)
+        finally:
+            await written
         if refused:
             raise ImportRefused(problems, refused)
         return await work.end(read=read, rejected=set_aside)
-
-
-def _batches(documents: Iterable[Document | BadDocument]) -> Iterator[list[Document | BadDocument]]:
-    batch: list[Document | BadDocument] = []
-    size = 0
-    for document in documents:
-        batch.append(document)
-        size += document.size if isinstance(document, Document) else len(document.text or b"")
-        if len(batch) >= _BATCH or size >= _BATCH_BYTES:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
 
 
 def _set_aside(document: BadDocument, rejected: Callable[[BadDocument], None]) -> None:
@@ -172,29 +169,70 @@ _key = itemgetter("workspaceId", "id")
 class _Name(NamedTuple):
     name: str
     updated_at: str
-    disagreed: bool
+    disagreed: bool = False
+
+    def then(self, later: "_Name") -> "_Name":
+        """The name that stands when another is given after this one."""
+        name = later.name if later.updated_at >= self.updated_at else self.name
+        disagreed = self.disagreed or later.disagreed or self.name != later.name
+        return _Name(name, max(self.updated_at, later.updated_at), disagreed)
 
 
-def _given_names(documents: list[Document]) -> dict[Table, dict[Key, _Name]]:
-    """The name that stands of those that the documents give to each client, staff member and service."""
-    standing: dict[Table, dict[Key, _Name]] = {clients: {}, staff: {}, services: {}}
+_Names = dict[Table, dict[Key, _Name]]
 
-    def give(table: Table, key: Key, name: str, updated_at: str) -> None:
-        other = standing[table].get(key)
-        if other is None:
-            standing[table][key] = _Name(name, updated_at, disagreed=False)
-        elif name != other.name or updated_at > other.updated_at:
-            newest = name if updated_at >= other.updated_at else other.name
-            disagreed = other.disagreed or name != other.name
-            standing[table][key] = _Name(newest, max(updated_at, other.updated_at), disagreed)
 
-    for _, _, _, fields in documents:
+class _Batch:
+    """Documents that are written together, and what can be told of them before."""
+
+    def __init__(self) -> None:
+        self.documents: list[Document] = []
+        self.bad: list[BadDocument] = []
+        self.first: dict[Key, dict[str, Any]] = {}
+        self.latest: dict[Key, dict[str, Any]] = {}
+        self.names: _Names = {clients: {}, staff: {}, services: {}}
+        self._size = 0
+
+    @property
+    def is_full(self) -> bool:
+        return len(self.documents) + len(self.bad) >= _BATCH or self._size >= _BATCH_BYTES
+
+    def add(self, document: Document | BadDocument) -> None:
+        if isinstance(document, BadDocument):
+            self.bad.append(document)
+            self._size += len(document.text or b"")
+            return
+        self.documents.append(document)
+        self._size += document.size
+        fields = document.fields
+        key = _key(fields)
+        self.first.setdefault(key, fields)
+        self.latest[key] = fields
         workspace_id, updated_at = fields["workspaceId"], fields["updatedAt"]
-        give(clients, (workspace_id, fields["clientId"]), fields["clientName"], updated_at)
-        give(staff, (workspace_id, fields["staffId"]), fields["staffName"], updated_at)
+        self._give(clients, (workspace_id, fields["clientId"]), fields["clientName"], updated_at)
+        self._give(staff, (workspace_id, fields["staffId"]), fields["staffName"], updated_at)
         for service_id, name in zip(fields["serviceIds"], fields["serviceNames"], strict=True):
-            give(services, (workspace_id, service_id), name, updated_at)
-    return standing
+            self._give(services, (workspace_id, service_id), name, updated_at)
+
+    def _give(self, table: Table, key: Key, name: str, updated_at: str) -> None:
+        names = self.names[table]
+        other = names.get(key)
+        if other is None:
+            names[key] = _Name(name, updated_at)
+        elif name != other.name or updated_at > other.updated_at:
+            names[key] = other.then(_Name(name, updated_at))
+
+
+async def _batches(documents: Iterable[Document | BadDocument]) -> AsyncIterator[_Batch]:
+    batch = _Batch()
+    for number, document in enumerate(documents):
+        batch.add(document)
+        if batch.is_full:
+            yield batch
+            batch = _Batch()
+        elif number % _AT_A_TIME == 0:
+            await asyncio.sleep(0)  # let the batch before be written meanwhile
+    if batch.documents or batch.bad:
+        yield batch
 
 
 def _changes(documents: list[Document], unchanged: dict[Key, bool]) -> Iterator[tuple[Key, str]]:
@@ -222,15 +260,9 @@ def _remembered(name: str, *key: str, **also: Any) -> Table:
     return Table(name, _temporary, *columns, PrimaryKeyConstraint(*key), **options)
 
 
-_in_batch = _remembered("import_batch", "workspace_id", "id")
 _in_input = _remembered("import_sessions", "workspace_id", "id")
 _occurring = _remembered("import_workspaces", "id")
 _named = _remembered("import_names", "kind", "workspace_id", "id", disagreed=Boolean)
-
-_workspace = bindparam("of_workspace", type_=Text)
-_id = bindparam("of_id", type_=Text)
-_given = bindparam("given_name", type_=Text)
-_moment = bindparam("given_at", type_=Text)
 
 
 class _Import:
@@ -238,125 +270,141 @@ class _Import:
 
     def __init__(self, connection: AsyncConnection, *, replace: bool) -> None:
         self._connection = connection
+        self._postgresql = connection.dialect.name == "postgresql"
         self._replace = replace
         self._withheld = False
         self._counts = Counter[str]()
-        # SQLite and PostgreSQL write ON CONFLICT alike; SQLAlchemy keeps it in their dialects.
-        inserts: dict[str, Callable[[Table], Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
-        self._insert = inserts[connection.dialect.name]
+        self._names: _Names = {clients: {}, staff: {}, services: {}}
+        self._renamed: dict[Table, set[Key]] = {table: set() for table in self._names}
 
     async def begin(self) -> None:
+        if self._postgresql:
+            # One import at a time, as SQLite has it: what one found stored has to stay so until it has written.
+            await self._connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
         for table in _temporary.sorted_tables:
             await self._connection.execute(CreateTable(table))
 
-    async def spare(self, rejected: list[BadDocument]) -> None:
-        """Do not remove the sessions that rejected documents are about."""
+    async def write(self, batch: _Batch) -> None:
+        """Write the documents of a batch, and do not remove the sessions that its bad documents are about."""
         if self._replace:
-            named = [(bad.workspace_id, bad.session_id) for bad in rejected if bad.workspace_id and bad.session_id]
-            self._withheld |= len(named) < len(rejected)
-            await self._add(_in_input, [{"workspace_id": workspace_id, "id": id_} for workspace_id, id_ in named])
-
-    async def write(self, documents: list[Document]) -> None:
-        """Write a batch of documents."""
-        if not documents:
+            named = [(bad.workspace_id, bad.session_id) for bad in batch.bad if bad.workspace_id and bad.session_id]
+            self._withheld |= len(named) < len(batch.bad)
+            await self._add(_in_input, [*named, *batch.first])
+        if not batch.documents:
             return
         try:
-            await self._write_workspaces({document.fields["workspaceId"] for document in documents})
-            for table, names in _given_names(documents).items():
+            occurring = [(id_,) for id_ in sorted({workspace_id for workspace_id, _ in batch.first})]
+            for table in (workspaces, _occurring):
+                await self._add(table, occurring)
+            for table, names in batch.names.items():
                 await self._write_names(table, names)
-            await self._write_sessions(documents)
-        except IntegrityError as error:
-            first, last = documents[0], documents[-1]
+            await self._write_sessions(batch)
+        except (IntegrityError, asyncpg.IntegrityConstraintViolationError) as error:
+            first, last = batch.documents[0], batch.documents[-1]
             places = f"{first.source}:{first.line} to {last.source}:{last.line}"
-            raise ImportFailed(f"the database refused a row of the documents from {places}: {error.orig}") from error
+            reason = error.orig if isinstance(error, IntegrityError) else error
+            raise ImportFailed(f"the database refused a row of the documents from {places}: {reason}") from error
 
-    async def _write_workspaces(self, ids: set[str]) -> None:
-        for table in (workspaces, _occurring):
-            await self._add(table, [{"id": id_} for id_ in sorted(ids)])
+    async def _write_names(self, table: Table, given: dict[Key, _Name]) -> None:
+        """Insert the names of those that are new. Other names change in memory, until `_keep_names`."""
+        known = self._names[table]
+        unknown = [key for key in given if key not in known]
+        stored, seen = await self._stored_names(table, unknown)
+        new = []
+        for key, name in given.items():
+            before = known.get(key) or stored.get(key)
+            if before is None:
+                new.append((*key, name.name, name.updated_at))
+                standing = name
+            elif self._replace and key not in known and key not in seen:
+                standing = name  # whatever is stored
+            else:
+                standing = before.then(name)
+            if before is not None and standing[:2] != before[:2]:
+                self._renamed[table].add(key)
+            if standing.disagreed and not (before and before.disagreed):
+                self._counts["disagreements"] += 1
+            known[key] = standing
+        await self._insert(table, new)
+        if sum(map(len, self._names.values())) > _NAMES:
+            await self._forget_names()
 
-    async def _write_names(self, table: Table, names: dict[Key, _Name]) -> None:
-        rows = [
-            {"of_workspace": workspace_id, "of_id": id_, "given_name": name, "given_at": updated_at, "disagreed": disagreed}
-            for (workspace_id, id_), (name, updated_at, disagreed) in names.items()
-        ]
-        this = and_(table.c.workspace_id == _workspace, table.c.id == _id)
-        if self._replace:
-            # The first name from the input stands whatever is stored, as if it were stored already.
-            seen = exists().where(_named.c.kind == table.name, _named.c.workspace_id == _workspace, _named.c.id == _id)
-            other = or_(table.c.name != _given, table.c.updated_at > _moment)
-            forget = update(table).values(name=_given, updated_at=_moment).where(this, other, not_(seen))
-            await self._each(forget, rows)
+    async def _stored_names(self, table: Table, keys: list[Key]) -> tuple[dict[Key, _Name], dict[Key, bool]]:
+        """Of those that memory does not hold: what is stored, and which of them this import has met before."""
+        if not keys:
+            return {}, {}
+        met = select(_named.c.workspace_id, _named.c.id, _named.c.disagreed).where(_named.c.kind == table.name)
+        seen = {
+            (workspace_id, id_): disagreed
+            for workspace_id, id_, disagreed in await self._connection.execute(met.where(self._among(_named, keys)))
+        }
+        stored = {
+            (workspace_id, id_): _Name(name, updated_at, seen.get((workspace_id, id_), False))
+            for workspace_id, id_, name, updated_at in await self._connection.execute(
+                select(table).where(self._among(table, keys))
+            )
+        }
+        return stored, seen
 
-        differs = or_(bindparam("disagreed", type_=Boolean), exists().where(this, table.c.name != _given))
-        note = self._insert(_named).values(kind=table.name, workspace_id=_workspace, id=_id, disagreed=differs)
-        or_before = {"disagreed": or_(_named.c.disagreed, note.excluded.disagreed)}
-        await self._each(note.on_conflict_do_update(index_elements=_named.primary_key, set_=or_before), rows)
+    async def _keep_names(self) -> None:
+        """Write the names that have changed in memory."""
+        for table, keys in self._renamed.items():
+            rows = [(*key, *self._names[table][key][:2]) for key in sorted(keys)]
+            await self._add(table, rows, replacing=("name", "updated_at"))
+            keys.clear()
 
-        name = self._insert(table).values(workspace_id=_workspace, id=_id, name=_given, updated_at=_moment)
-        newer = or_(
-            name.excluded.updated_at > table.c.updated_at,
-            and_(name.excluded.updated_at == table.c.updated_at, name.excluded.name != table.c.name),
-        )
-        newest = {"name": name.excluded.name, "updated_at": name.excluded.updated_at}
-        await self._each(name.on_conflict_do_update(index_elements=table.primary_key, set_=newest, where=newer), rows)
+    async def _forget_names(self) -> None:
+        await self._keep_names()
+        for table, names in self._names.items():
+            rows = [(table.name, *key, name.disagreed) for key, name in names.items()]
+            await self._add(_named, rows, replacing=("disagreed",))
+            names.clear()
 
-    async def _write_sessions(self, documents: list[Document]) -> None:
-        first = {_key(document.fields): document.fields for document in reversed(documents)}
-        keys = [{"workspace_id": workspace_id, "id": id_} for workspace_id, id_ in first]
-        await self._connection.execute(delete(_in_batch))
-        await self._add(_in_batch, keys)
-        if self._replace:
-            await self._add(_in_input, keys)
-
+    async def _write_sessions(self, batch: _Batch) -> None:
         became: dict[Key, str] = {}
-        for key, change in _changes(documents, await self._compare(first)):
+        for key, change in _changes(batch.documents, await self._compare(batch.first)):
             self._counts[change] += 1
             if change != "unchanged":
-                became[key] = change
-
-        latest = {_key(document.fields): document.fields for document in documents}
+                became.setdefault(key, change)
+        # What changes is written anew, its services with it, which go when it goes.
+        changed = [key for key, change in became.items() if change == "changed"]
+        if changed:
+            await self._connection.execute(delete(sessions).where(self._among(sessions, changed)))
         written = sorted(became)  # neighbours in the table fall on the same pages
-        row = self._insert(sessions)
-        rest = {column.name: row.excluded[column.name] for column in sessions.columns if not column.primary_key}
-        upsert = row.on_conflict_do_update(index_elements=sessions.primary_key, set_=rest)
-        await self._each(upsert, [dict(zip(_columns, _row(latest[key]), strict=True)) for key in written])
-        booked = and_(session_services.c.workspace_id == _workspace, session_services.c.session_id == _id)
-        changed = [{"of_workspace": key[0], "of_id": key[1]} for key in written if became[key] == "changed"]
-        await self._each(delete(session_services).where(booked), changed)
+        await self._insert(sessions, [_row(batch.latest[key]) for key in written])
         bookings = [
-            {"workspace_id": key[0], "session_id": key[1], "position": position, "service_id": service_id}
+            (*key, position, service_id)
             for key in written
-            for position, service_id in enumerate(latest[key]["serviceIds"])
+            for position, service_id in enumerate(batch.latest[key]["serviceIds"])
         ]
-        await self._each(session_services.insert(), bookings)
+        await self._insert(session_services, bookings)
 
     async def _compare(self, documents: dict[Key, dict[str, Any]]) -> dict[Key, bool]:
         """For each of these sessions that is stored: whether it is stored as its document says."""
-        # By IN, SQLite looks the rows up. A join it turns around, and reads the whole table for every batch.
-        batch = select(_in_batch.c.workspace_id, _in_batch.c.id)
-        of = session_services.c
-        booked = select(of.workspace_id, of.session_id, of.position, of.service_id)
-        services_of: dict[Key, list[tuple[int, str]]] = {}
-        for workspace_id, session_id, *service in await self._connection.execute(
-            booked.where(tuple_(of.workspace_id, of.session_id).in_(batch))
-        ):
-            services_of.setdefault((workspace_id, session_id), []).append(tuple(service))
-        stored = select(sessions).where(tuple_(sessions.c.workspace_id, sessions.c.id).in_(batch))
         same: dict[Key, bool] = {}
+        stored = select(sessions).where(self._among(sessions, list(documents)))
         # A few at a time: stored sessions may be larger than those that are read.
-        async for row in await self._connection.stream(stored, execution_options={"yield_per": 100}):
-            key = (row.workspace_id, row.id)
-            fields = documents[key]
-            service_ids = [service_id for _, service_id in sorted(services_of.get(key, ()))]
-            same[key] = bool(row == _row(fields)) and service_ids == fields["serviceIds"]
+        found = await self._connection.stream(stored, execution_options={"yield_per": 100})
+        async for rows in found.partitions():
+            for row in map(tuple, rows):
+                same[row[:2]] = row == _row(documents[row[:2]])
+        alike = [key for key, is_same in same.items() if is_same]
+        if alike:
+            of = session_services.c
+            booked = select(of.workspace_id, of.session_id, of.service_id).order_by(of.position)
+            services_of: dict[Key, list[str]] = {key: [] for key in alike}
+            among = self._among(session_services, alike, "session_id")
+            for workspace_id, session_id, service_id in await self._connection.execute(booked.where(among)):
+                services_of[workspace_id, session_id].append(service_id)
+            same |= {key: services_of[key] == documents[key]["serviceIds"] for key in alike}
         return same
 
     async def end(self, *, read: int, rejected: int) -> ImportResult:
         """Remove what has to go, and count."""
+        await self._keep_names()
         removed = None
         if self._replace:
             removed = 0 if self._withheld else await self._remove()
-        disagreed = select(func.count()).where(_named.c.disagreed)
         result = ImportResult(
             read=read,
             new=self._counts["new"],
@@ -364,11 +412,11 @@ class _Import:
             unchanged=self._counts["unchanged"],
             rejected=rejected,
             workspaces=await self._count(select(func.count()).select_from(_occurring)),
-            disagreements=await self._count(disagreed),
+            disagreements=self._counts["disagreements"],
             removed=removed,
             withheld=self._withheld,
         )
-        if self._connection.dialect.name == "sqlite":  # which has no ON COMMIT DROP
+        if not self._postgresql:  # SQLite has no ON COMMIT DROP
             for table in _temporary.sorted_tables:
                 await self._connection.execute(DropTable(table))
         return result
@@ -390,9 +438,50 @@ class _Import:
     async def _count(self, query: Select[int]) -> int:
         return (await self._connection.execute(query)).scalar_one()
 
-    async def _add(self, table: Table, rows: list[dict[str, str]]) -> None:
-        await self._each(self._insert(table).on_conflict_do_nothing(), rows)
+    def _among(self, table: Table, keys: list[Key], id_: str = "id") -> ColumnElement[bool]:
+        """Whether a row has one of these keys. By IN, SQLite looks the rows up; a join it might turn around."""
+        key = (table.c.workspace_id, table.c[id_])
+        return tuple_(*key).in_(self._select(key, keys))
 
-    async def _each(self, statement: Executable, rows: list[dict[str, Any]]) -> None:
-        if rows:
-            await self._connection.execute(statement, rows)
+    async def _add(self, table: Table, rows: Sequence[tuple[Any, ...]], *, replacing: Sequence[str] = ()) -> None:
+        """Insert what is not there yet, in one statement, and replace these columns where it is."""
+        if not rows:
+            return
+        # SQLite and PostgreSQL write ON CONFLICT alike; SQLAlchemy keeps it in their dialects.
+        insert: Any = (postgresql if self._postgresql else sqlite).insert(table)
+        insert = insert.from_select(table.columns.keys(), self._select(list(table.columns), rows))
+        if replacing:
+            given = {name: insert.excluded[name] for name in replacing}
+            insert = insert.on_conflict_do_update(index_elements=table.primary_key, set_=given)
+        else:
+            insert = insert.on_conflict_do_nothing()
+        await self._connection.execute(insert)
+
+    def _select(self, columns: Sequence[Column[Any]], rows: Sequence[tuple[Any, ...]]) -> Select[Any]:
+        """A query that gives these rows."""
+        if self._postgresql:
+            arrays = [
+                bindparam(None, list(values), type_=postgresql.ARRAY(column.type))
+                for column, values in zip(columns, zip(*rows, strict=True), strict=True)
+            ]
+            given = func.unnest(*arrays).table_valued(*(column.name for column in columns)).render_derived()
+            return select(*given.c)
+        given = func.json_each(orjson.dumps(rows).decode()).table_valued("value")
+        places = [func.json_extract(given.c.value, f"$[{place}]") for place in range(len(columns))]
+        return select(*places).where(true())  # without WHERE, SQLite takes the ON of ON CONFLICT for a join's
+
+    async def _insert(self, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Insert whole rows that are not there yet."""
+        if not rows:
+            return
+        if self._postgresql:
+            driver: Any = (await self._connection.get_raw_connection()).driver_connection
+            try:
+                await driver.copy_records_to_table(table.name, records=rows, columns=table.columns.keys())
+            except asyncpg.PostgresError as error:
+                if driver.is_closed():  # which SQLAlchemy has not seen; it would fail to roll back, and say that instead
+                    await self._connection.invalidate(error)
+                raise
+        else:
+            statement = str(table.insert().compile(dialect=self._connection.dialect))
+            await self._connection.exec_driver_sql(statement, list(rows))

@@ -17,6 +17,7 @@ from sqlalchemy import text
 from db.demo import DOCUMENTED_SESSION
 from db.documents import DEPTH, BadDocument, Document, DocumentReader
 from db.engine import Database
+from db.errors import DatabaseUnavailable
 from db.importing import ImportFailed, ImportRefused, ImportResult, import_documents
 from db.sessions import Question, Sessions
 from openapi.json import encode
@@ -350,6 +351,36 @@ def test_a_row_that_the_database_refuses_fails_the_import_and_says_where(databas
     assert content_of(database_url) == before
 
 
+def test_a_connection_that_is_lost_while_rows_go_in_is_a_database_that_does_not_answer(
+    postgresql_databases: Databases,
+) -> None:
+    url = postgresql_databases.migrated()
+    execute(
+        url,
+        "CREATE FUNCTION hang_up() RETURNS trigger LANGUAGE plpgsql"
+        " AS $$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END $$",
+        "CREATE TRIGGER hang_up AFTER INSERT ON sessions EXECUTE FUNCTION hang_up()",
+    )
+    before = content_of(url)
+    with pytest.raises(DatabaseUnavailable, match="terminating connection"):
+        run(url, lines(document("1")))
+    assert content_of(url) == before
+
+
+def test_two_imports_at_once_come_one_after_the_other(database_url: str) -> None:
+    documents = list(READER.read(BytesIO(lines(*(document(str(number), notes=LARGE) for number in range(3)))), "input"))
+
+    async def run() -> list[ImportResult]:
+        databases = [Database(database_url, read_only=False) for _ in range(2)]
+        results = await asyncio.gather(*(import_documents(database, documents) for database in databases))
+        for database in databases:
+            await database.close()
+        return results
+
+    results = asyncio.run(run())
+    assert sorted((result.new, result.unchanged) for result in results) == [(0, 3), (3, 0)]
+
+
 OLDER, NEWER, NEWEST = (f"2024-01-1{day}T00:00:00.000Z" for day in (1, 2, 3))
 
 
@@ -398,6 +429,26 @@ def test_a_stored_name_takes_part_as_if_it_had_come_first(
     result = run(database_url, lines(document("2", clientName=imported[0], updatedAt=imported[1])))
     assert result.disagreements == disagreements
     assert client_name(database_url) == standing
+
+
+@pytest.mark.parametrize("replace", [False, True])
+def test_a_name_stands_as_well_when_more_names_came_between_than_memory_keeps(database_url: str, *, replace: bool) -> None:
+    run(database_url, lines(document("1", clientName="Stored", updatedAt=NEWEST if replace else OLDER)))
+    crowd = [
+        document(f"crowd-{each}", serviceIds=ids, serviceNames=ids, clientId="crowd", clientName="Crowd")
+        for each in range(21)
+        for ids in [[f"s{each}-{number}" for number in range(1000)]]
+    ]
+    content = lines(
+        *crowd,
+        document("1", clientName="A", updatedAt=OLDER, notes=LARGE),
+        document("2", clientName="B", updatedAt=NEWER, notes=LARGE),
+        *crowd,
+        document("3", clientName="B", updatedAt=OLDER, notes=LARGE),
+        document("4", clientName="C", updatedAt=OLDER),
+    )
+    assert run(database_url, content, replace=replace).disagreements == 1
+    assert {each["clientName"] for each in listed(database_url) if each["clientId"] != "crowd"} == {"B"}
 
 
 def test_a_name_keeps_the_moment_it_was_last_confirmed(database_url: str) -> None:
