@@ -60,8 +60,8 @@ _EXAMPLE_WORDS = re.compile(
     "|replace|safe|secrets?|secure|share|should|signing|some(?:thing)?|string|strong|super|th(?:at|e|is)|to|tokens?|ultra"
     "|use|value|very|with|your?|a|[^a-z])+"
 )
-_LEAST_ENTROPY = 96
-"""Bits by the frequency of each byte; 32 random digits have about 105."""
+_LEAST_ENTROPY = 88
+"""Bits by the frequency of each byte; 32 random hexadecimal digits have 92 and more."""
 
 
 class KeysUnavailable(Exception):
