@@ -5,7 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
-.PHONY: setup run test check lock clean
+FUZZ_SECONDS ?= 600
+
+.PHONY: setup run test check contract mutants fuzz verification-cost lock clean
 
 # The environment is made anew when the locked requirements or the project's own metadata change.
 $(VENV)/run.stamp: requirements/run.txt pyproject.toml
@@ -34,6 +36,18 @@ check: $(VENV)/dev.stamp ## lint, types and the contract
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/sessions-api check --contract-only
+
+contract: $(VENV)/dev.stamp ## ask a server process 5,000 questions from its contract, on SQLite and on PostgreSQL
+	$(BIN)/python -W ignore -m tests.contract.fuzz --seeds 3 --examples 250 --least 5000
+
+fuzz: $(VENV)/dev.stamp ## the same for as long as one likes: make fuzz FUZZ_SECONDS=3600
+	$(BIN)/python -W ignore -m tests.contract.fuzz --seconds $(FUZZ_SECONDS)
+
+mutants: $(VENV)/dev.stamp ## make seeded mistakes in the security path, each of which a test has to notice
+	$(BIN)/python -m tests.mutants
+
+verification-cost: $(VENV)/dev.stamp ## what it costs to verify a token, by algorithm, when it comes first and again
+	$(BIN)/python -W ignore -m bench.verification
 
 lock: $(VENV)/dev.stamp ## write the lock files anew from pyproject.toml: versions and hashes, no addresses
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \

@@ -1,4 +1,4 @@
-"""What it costs to verify a token, for each algorithm: `make bench-verification`.
+"""What it costs to verify a token, for each algorithm: `make verification-cost`.
 
 `first` is a token that is seen for the first time, `again` one whose verdict is remembered. The median of several rounds.
 """
