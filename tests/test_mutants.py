@@ -29,5 +29,5 @@ def test_the_text_that_a_mutant_replaces_stands_in_the_source_once_and_the_resul
 def test_a_mutant_whose_text_is_gone_is_told(tmp_path: Path) -> None:
     source_of(MUTANTS[0], tmp_path)
     apply(MUTANTS[0], tmp_path)
-    with pytest.raises(NotFound, match="any algorithm that the key can do: handlers/keys.py holds 0 times, and not once"):
+    with pytest.raises(NotFound, match=r"any algorithm that the key can do: handlers/keys\.py holds 0 times, and not once"):
         apply(MUTANTS[0], tmp_path)
