@@ -23,11 +23,11 @@ def before_call(_context: HookContext, case: Case[Any], _kwargs: dict[str, Any])
     cursor = (case.query or {}).get("cursor")
     if isinstance(cursor, str) and re.fullmatch("[A-Za-z0-9_-]{1,512}", cursor):
         del case.query["cursor"]
-    # Starlette's routes match no path with a line feed in it, so that is a 404 of the router and never an id: another
-    # character that no id has stands for it.
+    # Starlette's routes match no path with a line feed in it, so that is a 404 of the router and never an id: a space, which
+    # no id has either, stands for it. Path parameters are percent-encoded by now.
     for name, value in (case.path_parameters or {}).items():
         if isinstance(value, str):
-            case.path_parameters[name] = value.replace("\n", " ")
+            case.path_parameters[name] = re.sub("\n|%0A", "%20", value)
 
 
 @dataclass(slots=True)
