@@ -6,7 +6,9 @@ PEERS := .venv-bench
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
-.PHONY: setup run test check bench profile lock clean
+FUZZ_SECONDS ?= 600
+
+.PHONY: setup run test check contract mutants fuzz bench profile verification-cost lock clean
 
 # The environment is made anew when the locked requirements or the project's own metadata change.
 $(VENV)/run.stamp: requirements/run.txt pyproject.toml
@@ -52,6 +54,17 @@ bench: $(VENV)/run.stamp $(PEERS)/bench.stamp ## measure the server beside other
 
 profile: $(VENV)/run.stamp $(PEERS)/bench.stamp ## show where the server spends its time
 	@$(PEERS)/bin/python -W "ignore:XDG_RUNTIME_DIR is not set" -m bench.profile $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SESSIONS),--sessions $(SESSIONS)) $(if $(ONLY),--only $(ONLY))
+contract: $(VENV)/dev.stamp ## ask a server process 5,000 questions from its contract, on SQLite and on PostgreSQL
+	$(BIN)/python -W ignore -m tests.contract.fuzz --seeds 3 --examples 250 --least 5000
+
+fuzz: $(VENV)/dev.stamp ## the same for as long as one likes: make fuzz FUZZ_SECONDS=3600
+	$(BIN)/python -W ignore -m tests.contract.fuzz --seconds $(FUZZ_SECONDS)
+
+mutants: $(VENV)/dev.stamp ## make seeded mistakes in the security path, each of which a test has to notice
+	$(BIN)/python -m tests.mutants
+
+verification-cost: $(VENV)/dev.stamp ## what it costs to verify a token, by algorithm, when it comes first and again
+	$(BIN)/python -W ignore -m bench.verification
 
 lock: $(VENV)/dev.stamp ## write the lock files anew from pyproject.toml: versions and hashes, no addresses
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
@@ -60,7 +73,8 @@ lock: $(VENV)/dev.stamp ## write the lock files anew from pyproject.toml: versio
 	  --group dev --constraint requirements/run.txt --output-file requirements/dev.txt pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 	  --group bench --constraint requirements/run.txt --output-file requirements/bench.txt pyproject.toml
-	command -v npm >/dev/null && npm install --prefix bench/peers/node --package-lock-only --ignore-scripts --loglevel error || true
+	command -v npm >/dev/null && npm install --prefix bench/peers/node --package-lock-only --ignore-scripts --loglevel error \
+	  && $(BIN)/python -c 'import json, pathlib; file = pathlib.Path("bench/peers/node/package-lock.json"); lock = json.loads(file.read_text()); [package.pop("funding", None) for package in lock["packages"].values()]; file.write_text(json.dumps(lock, indent=2) + "\n")' || true
 
 clean: ## remove the environment and every cache
 	rm -rf $(VENV) $(PEERS) .bench bench/peers/node/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis

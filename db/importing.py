@@ -449,7 +449,8 @@ class _Import:
             return
         # SQLite and PostgreSQL write ON CONFLICT alike; SQLAlchemy keeps it in their dialects.
         insert: Any = (postgresql if self._postgresql else sqlite).insert(table)
-        insert = insert.from_select(table.columns.keys(), self._select(list(table.columns), rows))
+        columns = [column for column in table.columns if column.server_default is None]  # but the revision
+        insert = insert.from_select(columns, self._select(columns, rows))
         if replacing:
             given = {name: insert.excluded[name] for name in replacing}
             insert = insert.on_conflict_do_update(index_elements=table.primary_key, set_=given)

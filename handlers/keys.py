@@ -39,15 +39,29 @@ _KNOWN_SECRETS = frozenset(
         b"a-valid-string-secret-that-is-at-least-384-bits-long",
         b"a-valid-string-secret-that-is-at-least-512-bits-long-which-is-very-long",
         b"09d25e094faa6ca2556c818166b7a9563b93f7099f6f0f4caa6cf63b88e8d3e7",
+        b"0a6b944d-d2fb-46fc-a85e-0295c986cd9f",
         b"3cfa76ef14937c1c0ea519f8fc057a80fcd04a7420f8e8bcd0a7567c272e007b",
+        b"%c*f-jandrgukxp2s5v8y/b?e(g+kbpeshvmyq3t6w9z$c&j@mcqftjwnzr4u7x!",
         b"404e635266556a586e3272357538782f413f4428472b4b6250645367566b5970",
         b"413f4428472b4b6250655368566d5970337336763979244226452948404d6351",
         b"aym1sysppbydfgzld3umj1qzkobwvmkoqq-estjqlr_t-1qs0gzh75aktmn3yj0ips4hcguutwjazzr1z9caow",
         b"my-32-character-ultra-secure-and-ultra-long-secret",
+        b"r9imkoe5crmgvjbbtp4hrqn7qipputoj",
         b"your-super-secret-jwt-token-with-at-least-32-characters-long",
         b"your-secret-key-change-this-in-production",
     }
 )
+
+
+# What the placeholders in examples are made of, which the lists of attackers hold in every combination.
+_EXAMPLE_WORDS = re.compile(
+    "(?:256|384|512|at|be|bits?|bytes?|change|char(?:acter)?s?|default|do|dont|example|for|generate|here|i?n|is|it|jwt"
+    "|keep|keys?|least|long|me|minimum|must|my|not|or|password|please|private|prod(?:uction)?|random(?:ly)?|real(?:ly)?"
+    "|replace|safe|secrets?|secure|share|should|signing|some(?:thing)?|string|strong|super|th(?:at|e|is)|to|tokens?|ultra"
+    "|use|value|very|with|your?|a|[^a-z])+"
+)
+_LEAST_ENTROPY = 88
+"""Bits by the frequency of each byte; 32 random hexadecimal digits have 92 and more."""
 
 
 class KeysUnavailable(Exception):
@@ -169,7 +183,7 @@ def secret_key(secret: str) -> Key:
             f"must be at least {SHORTEST_SECRET} bytes long; it has {len(material)} (RFC 7518, section 3.2)."
             " Make one with: openssl rand -base64 48"
         )
-    if material.lower() in _KNOWN_SECRETS or _is_repetition(material):
+    if _is_guessed(material):
         raise ValueError("is an example or easily guessed. Make one with: openssl rand -base64 48")
     try:
         get_algorithm_by_name("HS256").prepare_key(material)
@@ -285,6 +299,22 @@ def _fitting(material: Any, algorithms: frozenset[str]) -> frozenset[str]:
             return algorithms & {"EdDSA"}
         case _:  # a private key, too small a key, another curve
             return frozenset()
+
+
+def _is_guessed(material: bytes) -> bool:
+    """Whether a secret is in the lists that attackers try, or of a kind that these lists are full of."""
+    text = material.decode("latin-1").lower()
+    return (
+        material.lower() in _KNOWN_SECRETS
+        or _is_repetition(material)
+        or _entropy(material) < _LEAST_ENTROPY
+        or (any("a" <= letter <= "z" for letter in text) and _EXAMPLE_WORDS.fullmatch(text) is not None)
+    )
+
+
+def _entropy(material: bytes) -> float:
+    counts = Counter(material).values()
+    return -sum(count * math.log2(count / len(material)) for count in counts)
 
 
 def _is_repetition(material: bytes) -> bool:

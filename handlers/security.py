@@ -9,7 +9,9 @@ import re
 from base64 import urlsafe_b64decode
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn, TypeAlias
+from hashlib import sha256
+from time import time
+from typing import Any, NamedTuple, NoReturn, TypeAlias
 
 import jwt
 from jwt.exceptions import (
@@ -24,7 +26,7 @@ from jwt.exceptions import (
 )
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from handlers.keys import KeySource
+from handlers.keys import Key, KeySource
 from handlers.pipeline import Handler, Header, Step
 from openapi.contract import Operation
 from openapi.errors import ContractError
@@ -37,6 +39,9 @@ LONGEST_TOKEN = 16_384
 """Characters. The time to decode a token grows with its length, and is spent before anything is known about the sender."""
 LONGEST_SUBJECT = 2048
 """Characters; the longest names in common use are those of workloads (SPIFFE-ID, section 2.3)."""
+MOST_VERDICTS = 1024
+"""Valid tokens that one process remembers."""
+_LONGEST_REMEMBERED = 4096  # characters of a token; with the number above it bounds the memory that verdicts take
 _LAST_MOMENT = 253_402_300_799  # 9999-12-31T23:59:59Z
 _COMPACT_FORM = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")  # RFC 7515, sections 2 and 7.1
 _NOT_IN_NAMES = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # control characters, and halves of characters
@@ -94,11 +99,41 @@ class TokenRules:
     workspace_claims: tuple[str, ...] = ("workspaceId", "workspaces")
 
 
+class _Verdict(NamedTuple):
+    """That a token is valid: by which key, from when, until when, and what it says."""
+
+    header: Mapping[str, Any]
+    key: Key
+    begins: int
+    ends: int
+    claims: Claims
+
+
 def token_verifier(keys: KeySource, rules: TokenRules) -> Verify:
-    """A function that verifies tokens by these keys and rules (RFC 7519, section 7.2, and RFC 8725)."""
+    """A function that verifies tokens by these keys and rules (RFC 7519, section 7.2, and RFC 8725).
+
+    The verdict on a valid token is remembered, since its holder comes again and the signature is most of the work. It holds
+    while the key source still offers the key that verified it and the clock stands between the token's own times; both are
+    looked at whenever the token comes. Refusals are not remembered, nor is the token itself, only its digest.
+    """
     options: Any = {"require": ["exp"], "enforce_minimum_key_length": True}
+    verdicts: dict[bytes, _Verdict] = {}
 
     async def verify(token: str) -> Claims:
+        digest = sha256(token.encode()).digest()
+        verdict = verdicts.get(digest)
+        if verdict is not None:
+            if verdict.key in await keys.candidates(verdict.header) and verdict.begins <= time() < verdict.ends:
+                return verdict.claims
+            verdicts.pop(digest, None)  # what is wrong with it now is said below
+        verdict = await judge(token)
+        if len(token) <= _LONGEST_REMEMBERED:
+            if len(verdicts) >= MOST_VERDICTS:
+                del verdicts[next(iter(verdicts))]
+            verdicts[digest] = verdict
+        return verdict.claims
+
+    async def judge(token: str) -> _Verdict:
         header = _header(token)
         candidates = await keys.candidates(header)
         if not candidates:
@@ -120,7 +155,10 @@ def token_verifier(keys: KeySource, rules: TokenRules) -> Verify:
             except PyJWTError as error:
                 raise TokenRefused(_in_words(error, rules)) from error
             else:
-                return _claims(_json_object(token.split(".")[1]), rules)
+                payload = _json_object(token.split(".")[1])
+                claims = _claims(payload, rules)
+                begins = max(int(payload.get(name, 0)) for name in ("nbf", "iat")) - rules.leeway
+                return _Verdict(header, key, begins, int(payload["exp"]) + rules.leeway, claims)
         raise TokenRefused("The signature of the token is not valid.") from refusal
 
     return verify

@@ -4,6 +4,8 @@ from functools import cache
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 
+_CURVES = {"P-256": ec.SECP256R1(), "P-384": ec.SECP384R1(), "P-521": ec.SECP521R1(), "secp256k1": ec.SECP256K1()}
+
 
 @cache
 def rsa_key(name: str = "first", bits: int = 2048) -> rsa.RSAPrivateKey:
@@ -11,13 +13,19 @@ def rsa_key(name: str = "first", bits: int = 2048) -> rsa.RSAPrivateKey:
     return rsa.generate_private_key(65537, bits)
 
 
-@cache
-def ec_key(curve: str = "P-256") -> ec.EllipticCurvePrivateKey:
-    return ec.generate_private_key(ec.SECP256R1() if curve == "P-256" else ec.SECP384R1())
+def ec_key(curve: str = "P-256", name: str = "first") -> ec.EllipticCurvePrivateKey:
+    return _ec_key(curve, name)
 
 
 @cache
-def ed25519_key() -> ed25519.Ed25519PrivateKey:
+def _ec_key(curve: str, name: str) -> ec.EllipticCurvePrivateKey:
+    del name
+    return ec.generate_private_key(_CURVES[curve])
+
+
+@cache
+def ed25519_key(name: str = "first") -> ed25519.Ed25519PrivateKey:
+    del name
     return ed25519.Ed25519PrivateKey.generate()
 
 

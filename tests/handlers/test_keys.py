@@ -115,6 +115,20 @@ def test_a_secret_of_32_bytes_or_more_is_a_key_of_hs256(secret: str) -> None:
         ("secretsecretsecretsecretsecretsecret", "is an example or easily guessed"),
         ("12345678901234567890123456789012", "is an example or easily guessed"),
         ("0123456789abcdef0123456789abcdef", "is an example or easily guessed"),
+        ("r9iMKoe5CRMgvJBBtp4HrqN7QiPpUToj", "is an example or easily guessed"),
+        ("0a6b944d-d2fb-46fc-a85e-0295c986cd9f", "is an example or easily guessed"),
+        ("%C*F-JaNdRgUkXp2s5v8y/B?E(G+KbPeShVmYq3t6w9z$C&J@McQfTjWnZr4u7x!", "is an example or easily guessed"),
+        ("<random_string_at_least_32_characters_long>", "is an example or easily guessed"),
+        ("reallyreallyreallyreallyverysafe", "is an example or easily guessed"),
+        ("PleaseChangeThisSecretKeyInProduction123!", "is an example or easily guessed"),
+        ("my_super_secret_jwt_key_2024_dont_share_it", "is an example or easily guessed"),
+        ("CHANGE_THIS_TO_SOMETHING_RANDOM_", "is an example or easily guessed"),
+        ("a very long secret key that must be at least 256 bits", "is an example or easily guessed"),
+        ("supersecretpassword-supersecretkey-1", "is an example or easily guessed"),
+        ("320wa6n6nq" + "0" * 154, "is an example or easily guessed"),
+        ("1231232131231231231231231231231231231231#$$", "is an example or easily guessed"),
+        ("abababababbbababababababaabababab", "is an example or easily guessed"),
+        ("********************************!", "is an example or easily guessed"),
         ("a" * 64, "is an example or easily guessed"),
         ("\0" * 32, "is an example or easily guessed"),
     ],
@@ -535,6 +549,17 @@ async def test_a_withdrawn_key_is_refused_once_the_set_is_old(key_server: KeySer
     assert len(await source.candidates({"alg": "RS256", "kid": "old"})) == 1
     key_server.answer = {"keys": [jwk(rsa_key("new"), kid="new")]}
     assert await source.candidates({"alg": "RS256", "kid": "old"}) == []
+
+
+@runs
+async def test_a_token_that_has_passed_is_refused_once_its_key_is_withdrawn(key_server: KeyServer) -> None:
+    key_server.answer = {"keys": [jwk(rsa_key("old"), kid="old"), jwk(rsa_key("new"), kid="new")]}
+    verify = token_verifier(JWKSServer(key_server.url, ALL, lifespan=0, cooldown=0), TokenRules())
+    token = jwt.encode(CLAIMS, rsa_key("old"), "RS256", {"kid": "old"})
+    assert [(await verify(token)).subject for _ in range(2)] == ["u1", "u1"]
+    key_server.answer = {"keys": [jwk(rsa_key("new"), kid="new")]}
+    with pytest.raises(TokenRefused):
+        await verify(token)
 
 
 @runs

@@ -7,10 +7,12 @@ import hmac
 import json
 import re
 import time
+import tracemalloc
 from base64 import b64encode, urlsafe_b64encode
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from datetime import datetime
+from typing import Any, TypeAlias
 
 import jwt
 import pytest
@@ -21,14 +23,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.types import Receive, Scope, Send
 
-from handlers.keys import ASYMMETRIC, SYMMETRIC, Key, StaticKeys, secret_key
+from handlers.keys import ASYMMETRIC, SYMMETRIC, Key, KeysUnavailable, StaticKeys, secret_key
 from handlers.security import (
     LONGEST_SUBJECT,
     LONGEST_TOKEN,
+    MOST_VERDICTS,
     AccessRefused,
     Claims,
     TokenRefused,
     TokenRules,
+    Verify,
     authorize,
     bearer_token,
     token_verifier,
@@ -720,6 +724,157 @@ def test_the_signature_of_one_token_does_not_fit_another() -> None:
     other = signed(HS256, {**VALID, "workspaces": ["*"]})
     assert refusal(f"{other.rpartition('.')[0]}.{SIGNATURE}") == BAD_SIGNATURE
     assert refusal(f"{b64(document({**HS256, 'kid': 'x'}))}.{PAYLOAD}.{SIGNATURE}") == BAD_SIGNATURE
+
+
+# A token that comes again --------------------------------------------------------------------------------------------------
+
+
+class ChangingKeys:
+    """Keys that can be taken away and put back, as a JWK set's are."""
+
+    def __init__(self, *keys: Key) -> None:
+        self.keys = keys
+        self.unavailable = False
+
+    async def candidates(self, header: Mapping[str, Any]) -> Sequence[Key]:
+        if self.unavailable:
+            raise KeysUnavailable("the key server is down")
+        return await StaticKeys(self.keys).candidates(header)
+
+
+U1 = Claims("u1", frozenset({"sessions.view"}), frozenset({"w1"}))
+SetClock: TypeAlias = Callable[[float], None]
+
+
+@pytest.fixture
+def set_clock(monkeypatch: pytest.MonkeyPatch) -> SetClock:
+    """Set the clock that tokens are judged by."""
+
+    def set_to(moment: float) -> None:
+        stopped = type("Stopped", (datetime,), {"now": classmethod(lambda _, tz: datetime.fromtimestamp(moment, tz))})
+        monkeypatch.setattr("jwt.api_jwt.datetime", stopped)
+        monkeypatch.setattr("handlers.security.time", lambda: moment)
+
+    return set_to
+
+
+def verdict_of(verify: Verify, token: str) -> Claims | str:
+    try:
+        return asyncio.run(_awaited(verify, token))
+    except TokenRefused as refused:
+        return refused.detail
+
+
+async def _awaited(verify: Verify, token: str) -> Claims:
+    return await verify(token)
+
+
+@pytest.mark.parametrize("leeway", [0, 60])
+def test_a_token_that_passed_is_refused_from_the_second_on_in_which_it_expires(set_clock: SetClock, leeway: int) -> None:
+    verify = token_verifier(SECRET_KEYS, TokenRules(leeway=leeway))
+    token = signed(HS256, {**VALID, "exp": 2_000_000_000.5})
+    for moment in (1_999_999_000, 1_999_999_999.9 + leeway):
+        set_clock(moment)
+        assert isinstance(verdict_of(verify, token), Claims)
+    for moment in (2_000_000_000 + leeway, 3_000_000_000):
+        set_clock(moment)
+        assert verdict_of(verify, token) == EXPIRED
+
+
+@pytest.mark.parametrize("claim", ["nbf", "iat"])
+def test_a_token_that_passed_is_refused_when_the_clock_is_set_back_before_its_time(set_clock: SetClock, claim: str) -> None:
+    verify = token_verifier(SECRET_KEYS, TokenRules(leeway=10))
+    token = signed(HS256, {**VALID, claim: 2_000_000_000})
+    for moment, passes in [(1_999_999_990, True), (1_999_999_989, False), (1_999_999_995, True), (1_000_000_000, False)]:
+        set_clock(moment)
+        assert verdict_of(verify, token) == (U1 if passes else TOO_EARLY)
+
+
+def test_a_token_that_passed_is_refused_once_its_key_is_gone_and_passes_when_it_is_back() -> None:
+    old, new = (Key(rsa_key(name).public_key(), frozenset({"RS256"}), name) for name in ("old", "new"))
+    keys = ChangingKeys(old, new)
+    verify = token_verifier(keys, RULES)
+    token = jwt.encode(VALID, rsa_key("old"), "RS256", {"kid": "old"})
+    for held, passes in [((old, new), True), ((new,), False), ((), False), ((new, old), True)]:
+        keys.keys = held
+        assert verdict_of(verify, token) == (U1 if passes else BAD_KEY)
+
+
+def test_a_token_that_passed_is_judged_anew_when_another_key_has_taken_the_name_of_its_own() -> None:
+    keys = ChangingKeys(Key(rsa_key("old").public_key(), frozenset({"RS256"}), "k1"))
+    verify = token_verifier(keys, RULES)
+    token = jwt.encode(VALID, rsa_key("old"), "RS256", {"kid": "k1"})
+    assert verdict_of(verify, token) == U1
+    keys.keys = (Key(rsa_key("new").public_key(), frozenset({"RS256"}), "k1"),)
+    assert verdict_of(verify, token) == BAD_SIGNATURE
+
+
+def test_a_token_that_passed_is_refused_when_its_key_may_no_longer_be_used_with_its_algorithm() -> None:
+    keys = ChangingKeys(Key(rsa_key().public_key(), frozenset({"RS256", "PS256"})))
+    verify = token_verifier(keys, RULES)
+    token = jwt.encode(VALID, rsa_key(), "RS256")
+    assert verdict_of(verify, token) == U1
+    keys.keys = (Key(rsa_key().public_key(), frozenset({"PS256"})),)
+    assert verdict_of(verify, token) == BAD_KEY
+
+
+def test_for_a_token_that_passed_there_is_no_verdict_either_while_the_keys_are_unavailable() -> None:
+    keys = ChangingKeys(*SECRET_KEYS.keys)
+    verify = token_verifier(keys, RULES)
+    assert verdict_of(verify, TOKEN) == U1
+    keys.unavailable = True
+    with pytest.raises(KeysUnavailable):
+        verdict_of(verify, TOKEN)
+
+
+def test_a_refusal_is_not_remembered(set_clock: SetClock) -> None:
+    verify = token_verifier(SECRET_KEYS, RULES)
+    token = signed(HS256, {**VALID, "nbf": 2_000_000_000})
+    set_clock(1_999_999_999)
+    assert verdict_of(verify, token) == TOO_EARLY
+    set_clock(2_000_000_000)
+    assert verdict_of(verify, token) == U1
+
+
+@pytest.mark.parametrize("forged", [TOKEN[:-1] + "A", TOKEN + "A", TOKEN.swapcase(), TOKEN[:-8]])
+def test_a_token_that_resembles_one_that_passed_is_refused(forged: str) -> None:
+    verify = token_verifier(SECRET_KEYS, RULES)
+    assert verdict_of(verify, TOKEN) == U1
+    assert verdict_of(verify, forged) in (BAD_SIGNATURE, MALFORMED)
+
+
+def test_two_servers_do_not_share_verdicts() -> None:
+    assert verdict_of(token_verifier(SECRET_KEYS, RULES), TOKEN) == U1
+    assert verdict_of(token_verifier(SECRET_KEYS, STRICT_RULES), TOKEN) == "The token lacks the claim iss."
+
+
+def test_more_tokens_than_are_remembered_are_each_told_their_own() -> None:
+    verify = token_verifier(SECRET_KEYS, RULES)
+    tokens = {f"u{number}": signed(HS256, {**VALID, "sub": f"u{number}"}) for number in range(MOST_VERDICTS + 50)}
+
+    async def subjects() -> list[str | None]:
+        return [(await verify(token)).subject for _ in range(2) for token in tokens.values()]
+
+    assert asyncio.run(subjects()) == [*tokens, *tokens]
+
+
+def test_what_is_remembered_does_not_grow_with_the_tokens_that_come() -> None:
+    verify = token_verifier(SECRET_KEYS, RULES)
+
+    async def growth(first: int, count: int) -> int:
+        before = tracemalloc.get_traced_memory()[0]
+        for number in range(first, first + count):
+            await verify(signed(HS256, {**VALID, "jti": str(number)}))
+            await verify(signed(HS256, {**VALID, "jti": "x" * 5_000 + str(number)}))  # longer than what is remembered
+        return tracemalloc.get_traced_memory()[0] - before
+
+    tracemalloc.start()
+    try:
+        filling = asyncio.run(growth(0, MOST_VERDICTS))
+        assert asyncio.run(growth(MOST_VERDICTS, MOST_VERDICTS)) < filling / 4
+        assert filling < MOST_VERDICTS * 4_096
+    finally:
+        tracemalloc.stop()
 
 
 # How a token is sent -------------------------------------------------------------------------------------------------------
