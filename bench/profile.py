@@ -95,13 +95,14 @@ def _profile(server: Server, scenarios: list[Scenario], seconds: float, large: i
             shares = [(cost, samples[step] / samples.total()) for _, cost, samples in columns]
             rows.append([step, *(f"{number_text(cost * share)} ({share:.0%})" for cost, share in shares)])
     rows.append(["**CPU ms a request**", *(number_text(cost) for _, cost, _ in columns)])
+    rows.append(["samples", *(str(samples.total()) for _, _, samples in columns)])
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
 def main() -> None:
     """Print one table: steps, and what each costs for each question."""
     parser = argparse.ArgumentParser(prog="make profile", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=8, help="for each question")
+    parser.add_argument("--seconds", type=float, default=10, help="for each question")
     parser.add_argument("--sessions", type=int, default=200_000, help="in the large workspace")
     parser.add_argument("--only", default="", help="questions, and the server: ours or ours-sqlite")
     arguments = parser.parse_args()
