@@ -20,9 +20,15 @@ CHANGES = [
     "INSERT INTO clients VALUES ('a', 'new', 'Name', '{date}')",
     "INSERT INTO staff VALUES ('a', 'new', 'Name', '{date}')",
     "INSERT INTO services VALUES ('a', 'new', 'Name', '{date}')",
-    "INSERT INTO session_services SELECT workspace_id, id, 9, '507f1f77bcf86cd799439013' FROM sessions WHERE workspace_id = 'a'",
-    "INSERT INTO sessions SELECT workspace_id, 'new', client_id, staff_id, name, date, start_time, end_time, duration_minutes,"
-    " status, field_values, attachments, notes, invoice, created_at, updated_at FROM sessions WHERE workspace_id = 'a'",
+    (
+        "INSERT INTO session_services SELECT workspace_id, id, 9, '507f1f77bcf86cd799439013' FROM sessions"
+        " WHERE workspace_id = 'a'"
+    ),
+    (
+        "INSERT INTO sessions SELECT workspace_id, 'new', client_id, staff_id, name, date, start_time, end_time,"
+        " duration_minutes, status, field_values, attachments, notes, invoice, created_at, updated_at FROM sessions"
+        " WHERE workspace_id = 'a'"
+    ),
     "UPDATE clients SET name = 'New' WHERE workspace_id = 'a'",
     "UPDATE staff SET name = 'New' WHERE workspace_id = 'a'",
     "UPDATE services SET name = 'New' WHERE workspace_id = 'a' AND id = '507f1f77bcf86cd799439013'",
@@ -32,8 +38,10 @@ CHANGES = [
     "DELETE FROM session_services WHERE workspace_id = 'a' AND position = 0",
     "DELETE FROM sessions WHERE workspace_id = 'a'",
     "INSERT INTO clients VALUES ('a', 'new', 'Name', '{date}') ON CONFLICT DO NOTHING",
-    "INSERT INTO clients SELECT workspace_id, id, 'Other', updated_at FROM clients WHERE workspace_id = 'a'"
-    " ON CONFLICT (workspace_id, id) DO UPDATE SET name = excluded.name",
+    (
+        "INSERT INTO clients SELECT workspace_id, id, 'Other', updated_at FROM clients WHERE workspace_id = 'a'"
+        " ON CONFLICT (workspace_id, id) DO UPDATE SET name = excluded.name"
+    ),
 ]
 """What another program may do to workspace a."""
 
@@ -63,7 +71,7 @@ def revisions(url: str) -> dict[str, int]:
     async def read() -> dict[str, int]:
         database = Database(url, read_only=True)
         async with database.reader() as reader:
-            found = {id_: revision for id_, revision in await reader.fetch("SELECT id, revision FROM workspaces", ())}
+            found = dict([tuple(row) for row in await reader.fetch("SELECT id, revision FROM workspaces", ())])
         await database.close()
         return found
 
