@@ -1,5 +1,6 @@
 """The application: everything that is joined is joined here."""
 
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -71,4 +72,17 @@ def create_app(settings: Settings) -> AsyncApp:
 
 def create_app_from_environment() -> AsyncApp:
     """What `sessions-api serve` hands to uvicorn, and any other ASGI server can: the settings are read here."""
-    return create_app(read_settings())
+    app = create_app(read_settings())
+    settle()
+    return app
+
+
+def settle() -> None:
+    """Tell the garbage collector that what is there by now stays, and that answers are large.
+
+    It would go through the contract, the libraries and a thousand half-made sessions again and again, and find nothing:
+    what a request leaves behind is freed without it, but for a few cycles.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 100)
