@@ -35,7 +35,7 @@ from db.readers import Reader, Row
 from db.statements import Statement, compile_statement
 from db.tables import Text, clients, services, session_services, sessions, staff, workspaces
 from openapi import timestamps
-from openapi.json import JSONArray, JSONObject, JSONValue
+from openapi.json import JSONValue, Texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +85,18 @@ class Question:
     after: Position | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Sessions as the contract writes them, where the next page begins (None when there is none), and at which revision."""
+class Listed(NamedTuple):
+    """Sessions as the contract writes them, and the texts of those parts that are answered as they were stored."""
 
     sessions: list[dict[str, JSONValue]]
+    texts: Texts
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some sessions, where the next page begins (None when there is none), and at which revision."""
+
+    listed: Listed
     next: Position | None
     revision: int
 
@@ -345,16 +352,16 @@ class WorkspaceSessions:
             rows = await self._rows(question, limit)
             revision = rows[0][_REVISION] if rows else self.revision
             try:
-                names = await self._complete(self._names.at(self._workspace_id, revision), rows[:limit])
+                listed = await self._listed(rows[:limit], self._names.at(self._workspace_id, revision))
             except _MovedOnError:
                 continue
-            return _page(question, rows, limit, names)
+            return Page(listed, _next(question, rows, limit), revision)
         async with self._reader.snapshot():  # somebody writes without a pause
             rows = await self._rows(question, limit)
-            names = Names(rows[0][_REVISION] if rows else self.revision)
-            return _page(question, rows, limit, await self._complete(names, rows[:limit]))
+            revision = rows[0][_REVISION] if rows else self.revision
+            return Page(await self._listed(rows[:limit], Names(revision)), _next(question, rows, limit), revision)
 
-    async def everything(self, question: Question, size: int = 500) -> AsyncGenerator[list[dict[str, JSONValue]]]:
+    async def everything(self, question: Question, size: int = 500) -> AsyncGenerator[Listed]:
         """All of the sessions as they were at one moment, `size` at a time, in memory that does not grow with them."""
         shape, values = sessions_values(question, self._reader.engine)
         statement = sessions_statement(shape, self._reader.engine)
@@ -366,8 +373,7 @@ class WorkspaceSessions:
             async for rows in parts:
                 if names is None or names.size > _NAMES_SIZE:
                     names = Names(rows[0][_REVISION])
-                await self._complete(names, rows)
-                yield [_session(row, self._workspace_id, names) for row in rows]
+                yield await self._listed(rows, names)
 
     async def _rows(self, question: Question, limit: int) -> Sequence[Row]:
         shape, values = sessions_values(question, self._reader.engine)
@@ -375,8 +381,15 @@ class WorkspaceSessions:
         # One more than asked for tells whether there is a next page.
         return await self._reader.fetch(f"{statement.text} LIMIT {limit + 1}", statement.values(values))
 
-    async def _complete(self, names: Names, rows: Sequence[Row]) -> Names:
-        """Ask for the names that the rows need and that are not known yet.
+    async def _listed(self, rows: Sequence[Row], names: Names) -> Listed:
+        try:
+            return _listed(rows, self._workspace_id, names)
+        except KeyError:  # a name that nobody has asked for yet
+            await self._ask_for_names(rows, names)
+            return _listed(rows, self._workspace_id, names)
+
+    async def _ask_for_names(self, rows: Sequence[Row], names: Names) -> None:
+        """Add the names that the rows need and that are not known yet.
 
         Raises:
             _MovedOnError: when the workspace is not at the revision of the names any more.
@@ -386,8 +399,6 @@ class WorkspaceSessions:
             "staff": {row[2] for row in rows} - names.staff.keys(),
             "services": {id_ for row in rows if row[3] for id_ in row[3].split(",")} - names.services.keys(),
         }
-        if not any(missing.values()):
-            return names
         engine = self._reader.engine
         statement = _names_statement(engine)
         values = {kind: _list_of(sorted(ids), engine) for kind, ids in missing.items()} | {
@@ -399,21 +410,26 @@ class WorkspaceSessions:
         for kind, id_, name, _ in found:
             getattr(names, kind)[id_] = name
         self._names.note(self._workspace_id, names, sum(len(id_) + 4 * len(name) + 200 for _, id_, name, _ in found))
-        return names
 
 
-def _page(question: Question, rows: Sequence[Row], limit: int, names: Names) -> Page:
-    found = [_session(row, question.workspace_id, names) for row in rows[:limit]]
+def _next(question: Question, rows: Sequence[Row], limit: int) -> Position | None:
     if len(rows) <= limit:
-        return Page(found, None, names.revision)
+        return None
     columns = _shown.selected_columns.keys()
     last = rows[limit - 1]
-    position = tuple(str(last[columns.index(column.name)]) for column in ORDERS[question.sort].columns)
-    return Page(found, position, names.revision)
+    return tuple(str(last[columns.index(column.name)]) for column in ORDERS[question.sort].columns)
 
 
-def _session(row: Row, workspace_id: str, names: Names) -> dict[str, JSONValue]:
-    (
+def _listed(rows: Sequence[Row], workspace_id: str, names: Names) -> Listed:
+    """What the contract says of each row.
+
+    Raises:
+        KeyError: when a name is not known.
+    """
+    clients, staff, services = names.clients, names.staff, names.services
+    listed: list[dict[str, JSONValue]] = []
+    texts: Texts = []
+    for (
         id_,
         client_id,
         staff_id,
@@ -431,27 +447,41 @@ def _session(row: Row, workspace_id: str, names: Names) -> dict[str, JSONValue]:
         created_at,
         updated_at,
         _,
-    ) = row
-    service_ids = booked.split(",") if booked else []
-    return {
-        "id": id_,
-        "workspaceId": workspace_id,
-        "clientId": client_id,
-        "clientName": names.clients[client_id],
-        "serviceIds": service_ids,
-        "serviceNames": [names.services[service_id] for service_id in service_ids],
-        "staffId": staff_id,
-        "staffName": names.staff[staff_id],
-        "name": name,
-        "date": date,
-        "startTime": start_time,
-        "endTime": end_time,
-        "durationMinutes": duration_minutes,
-        "status": status,
-        "fieldValues": [] if field_values == "[]" else JSONArray.from_text(field_values),
-        "attachments": [] if attachments == "[]" else JSONArray.from_text(attachments),
-        "notes": [] if notes == "[]" else JSONArray.from_text(notes),
-        "invoice": None if invoice is None else JSONObject.from_text(invoice),
-        "createdAt": created_at,
-        "updatedAt": updated_at,
-    }
+    ) in rows:
+        service_ids = booked.split(",") if booked else []
+        session = {
+            "id": id_,
+            "workspaceId": workspace_id,
+            "clientId": client_id,
+            "clientName": clients[client_id],
+            "serviceIds": service_ids,
+            "serviceNames": [services[service_id] for service_id in service_ids],
+            "staffId": staff_id,
+            "staffName": staff[staff_id],
+            "name": name,
+            "date": date,
+            "startTime": start_time,
+            "endTime": end_time,
+            "durationMinutes": duration_minutes,
+            "status": status,
+            "fieldValues": [],
+            "attachments": [],
+            "notes": [],
+            "invoice": None,
+            "createdAt": created_at,
+            "updatedAt": updated_at,
+        }
+        if field_values != "[]":
+            session["fieldValues"] = orjson.loads(field_values)
+            texts.append((session, "fieldValues", field_values))
+        if attachments != "[]":
+            session["attachments"] = orjson.loads(attachments)
+            texts.append((session, "attachments", attachments))
+        if notes != "[]":
+            session["notes"] = orjson.loads(notes)
+            texts.append((session, "notes", notes))
+        if invoice is not None:
+            session["invoice"] = orjson.loads(invoice)
+            texts.append((session, "invoice", invoice))
+        listed.append(session)
+    return Listed(listed, texts)

@@ -22,7 +22,7 @@ from handlers.encodings import CODINGS, SMALLEST, choose_coding, compress
 from handlers.pipeline import ARGUMENTS, Handler, Header, Step, respond
 from openapi.contract import Operation
 from openapi.errors import ContractError
-from openapi.json import JSONValue, encode
+from openapi.json import JSONValue, Texts, encode
 
 CACHE_BYTES = 64 * 1024 * 1024
 """Bytes of bodies that a process remembers, unless told otherwise."""
@@ -50,15 +50,18 @@ class Version(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """The body of a 200, and the parameters that lead to the next page, if there is one.
+    """The body of a 200, with the texts of what is written as it was, and the parameters that lead to the next page.
 
-    A body of one member, an array, may come in parts: its value is then an asynchronous generator of arrays.
+    A body of one member, an array, may come in parts: its value is then an asynchronous generator of arrays and their texts.
     """
 
     version: Version
     body: JSONValue
+    texts: Texts = []  # noqa: RUF012 - it is only read
     following: Mapping[str, str] | None = None
 
+
+Part: TypeAlias = tuple[list[JSONValue], Texts]
 
 Steps: TypeAlias = AsyncGenerator[Version | Answer]
 """What a handler yields: the version first, as cheaply as it can be known, then the answer, if it is asked for that."""
@@ -110,7 +113,8 @@ def answer(resource: object, rules: AnswerRules = AnswerRules()) -> Step:
                     return
                 encoded = cache.get(version)
                 if encoded is None:
-                    _, value, following = made = await anext(steps)
+                    made = await anext(steps)
+                    value = made.body
                     if made.version != version:  # somebody wrote meanwhile
                         version, etag = made.version, _etag(operation, made.version)
                     if parts := _parts(value):
@@ -118,7 +122,7 @@ def answer(resource: object, rules: AnswerRules = AnswerRules()) -> Step:
                         await stream.send_all(_headers(etag, coding), *parts)
                         return
                     check(value)
-                    encoded = _Encoded(encode(value), following)
+                    encoded = _Encoded(encode(value, made.texts), made.following)
                     remember(version, encoded)
             # The connection is given back before a client can keep it waiting.
             if len(encoded.bodies[None]) < SMALLEST:
@@ -171,7 +175,7 @@ def _next_link(scope: Scope, following: Mapping[str, str]) -> bytes:
     return f'<{scope["path"]}?{"&".join([*kept, *changed])}>; rel="next"'.encode("ascii")
 
 
-def _parts(value: JSONValue) -> tuple[str, AsyncGenerator[list[JSONValue]]] | None:
+def _parts(value: JSONValue) -> tuple[str, AsyncGenerator[Part]] | None:
     for name, member in value.items():
         if isinstance(member, AsyncGenerator):
             return name, member
@@ -201,22 +205,22 @@ class _Stream:
         self._compressor = CODINGS[coding]() if coding else None
         self._stall_timeout = stall_timeout
 
-    async def send_all(self, headers: list[Header], name: str, parts: AsyncGenerator[list[JSONValue]]) -> None:
+    async def send_all(self, headers: list[Header], name: str, parts: AsyncGenerator[Part]) -> None:
         async with aclosing(parts), _watching(self._receive) as gone:
             # The answer begins when there is something to send: what fails before that is still told in full.
-            first: list[JSONValue] = await anext(parts, [])
+            first, texts = await anext(parts, ([], []))
             self._check({name: first})
             headers = [(b"content-type", b"application/json"), *headers]
             await self._send({"type": "http.response.start", "status": 200, "headers": headers})
             if self._is_head:
                 await self._send({"type": "http.response.body"})
                 return
-            await self._send_text(b"{" + encode(name) + b":[" + encode(first)[1:-1])
-            async for part in parts:
+            await self._send_text(b"{" + encode(name) + b":[" + encode(first, texts)[1:-1])
+            async for part, texts in parts:
                 if gone.done():
                     return
                 self._check({name: part})
-                await self._send_text(b"," + encode(part)[1:-1])
+                await self._send_text(b"," + encode(part, texts)[1:-1])
             await self._send_text(b"]}", more=False)
 
     async def _send_text(self, text: bytes, *, more: bool = True) -> None:

@@ -46,11 +46,8 @@ async def list_sessions(
         yield Version(held.revision, (question, limit))
         page = await held.page(question, limit or LARGEST_WHOLE_LIST)
         version = Version(page.revision, (question, limit))
-        if page.next is None:
-            yield Answer(version, {"sessions": page.sessions})
-        elif limit is not None:
-            yield Answer(
-                version, {"sessions": page.sessions}, {"cursor": write_cursor(page.next, workspace_id, wanted, sort)}
-            )
+        if page.next is None or limit is not None:
+            following = {"cursor": write_cursor(page.next, workspace_id, wanted, sort)} if page.next else None
+            yield Answer(version, {"sessions": page.listed.sessions}, page.listed.texts, following)
         else:
             yield Answer(version, {"sessions": held.everything(question)})

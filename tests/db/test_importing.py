@@ -74,12 +74,17 @@ def listed(url: str, workspace_id: str = WORKSPACE) -> list[dict[str, Any]]:
         database = Database(url, read_only=True)
         try:
             async with Sessions(database).of(workspace_id) as held:
-                return encode((await held.page(Question(workspace_id), 100_000)).sessions)
+                return encode(*(await held.page(Question(workspace_id), 100_000)).listed)
         finally:
             await database.close()
 
     documents: list[dict[str, Any]] = json.loads(asyncio.run(read()), parse_float=Decimal)
     return documents
+
+
+def _all_of(table: str) -> str:
+    # Of a workspace, the revision says when it was changed, and not what it holds.
+    return "SELECT id FROM workspaces" if table == "workspaces" else f"SELECT * FROM {table}"
 
 
 def content_of(url: str) -> dict[str, list[tuple[Any, ...]]]:
@@ -89,7 +94,7 @@ def content_of(url: str) -> dict[str, list[tuple[Any, ...]]]:
         database = Database(url, read_only=True)
         async with database.connect() as connection:
             rows = {
-                table: sorted((tuple(row) for row in await connection.execute(text(f"SELECT * FROM {table}"))), key=repr)
+                table: sorted((tuple(row) for row in await connection.execute(text(_all_of(table)))), key=repr)
                 for table in TABLES
             }
         await database.close()

@@ -66,7 +66,7 @@ def test_another_workspace_is_never_touched_by_any_filter(demo_url: str) -> None
         found = []
         async with Sessions(database).of(FIRST_WORKSPACE) as held:
             for other in ("a workspace that is not there", "' OR 1=1 --"):
-                found += (await held.page(Question(other), 1000)).sessions
+                found += (await held.page(Question(other), 1000)).listed.sessions
         await database.close()
         return found
 

@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 from starlette.types import Message, Receive, Scope, Send
 
 from db.demo import DOCUMENTED_SESSION
-from handlers.answers import Answer, AnswerRules, Steps, Version, answer
+from handlers.answers import Answer, AnswerRules, Part, Steps, Version, answer
 from handlers.pipeline import ARGUMENTS
 from handlers.sessions import LARGEST_WHOLE_LIST, list_sessions
 from openapi import timestamps
@@ -142,11 +142,11 @@ class Endless:
         build = answer("in the place of a database", AnswerRules(stall_timeout=stall_timeout))
         await build(OPERATION, answer_endlessly, nothing_follows)(SCOPE, receive, send)
 
-    async def parts(self) -> AsyncGenerator[list[Any], None]:
+    async def parts(self) -> AsyncGenerator[Part]:
         try:
             while True:
                 await asyncio.sleep(0)
-                yield [DOCUMENTED_SESSION]
+                yield [DOCUMENTED_SESSION], []
         finally:
             self.closed = True
 
