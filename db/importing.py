@@ -423,8 +423,11 @@ class _Import:
 
     async def _remove(self) -> int:
         occurring = select(_occurring.c.id)
-        listed = exists().where(_in_input.c.workspace_id == sessions.c.workspace_id, _in_input.c.id == sessions.c.id)
-        removal = delete(sessions).where(sessions.c.workspace_id.in_(occurring), not_(listed))
+        key = (sessions.c.workspace_id, sessions.c.id)
+        # Not NOT EXISTS: where sessions are distributed (Citus), a temporary table cannot be joined to them.
+        stored = select(*key).where(sessions.c.workspace_id.in_(occurring))
+        unlisted = stored.except_(select(_in_input.c.workspace_id, _in_input.c.id))
+        removal = delete(sessions).where(sessions.c.workspace_id.in_(occurring), tuple_(*key).in_(unlisted))
         removed = (await self._connection.execute(removal)).rowcount
         for table, of, id_ in (
             (clients, sessions.c.workspace_id, sessions.c.client_id),
