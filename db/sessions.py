@@ -5,14 +5,18 @@ list carry the revision that they were read at. So the names of clients, staff a
 for once for each revision and not joined to every row, and a list is still what was stored at one moment.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+import operator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
+from enum import Enum
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
 import orjson
 from sqlalchemy import (
+    CTE,
+    BigInteger,
     Column,
     ColumnElement,
     FromClause,
@@ -21,6 +25,7 @@ from sqlalchemy import (
     Table,
     any_,
     bindparam,
+    cast,
     func,
     literal_column,
     select,
@@ -33,7 +38,7 @@ from db.engine import Database
 from db.errors import WorkspaceNotFound
 from db.readers import Reader, Row
 from db.statements import Statement, compile_statement
-from db.tables import Text, clients, services, session_services, sessions, staff, workspaces
+from db.tables import Text, clients, day_of_session, services, session_services, sessions, staff, workspaces
 from openapi import timestamps
 from openapi.json import JSONValue, Texts
 
@@ -107,7 +112,7 @@ _workspace_id = bindparam("workspace_id", type_=Text)
 _revision = select(workspaces.c.revision).where(workspaces.c.id == _workspace_id)
 
 
-def _among(column: Column[Any], name: str, engine: str) -> ColumnElement[bool]:
+def _among(column: ColumnElement[Any], name: str, engine: str) -> ColumnElement[bool]:
     """Whether a column is one of the values in a parameter: an array on PostgreSQL, JSON text on SQLite."""
     if engine == "postgresql":
         return column == any_(bindparam(name, type_=ARRAY(Text)))
@@ -155,33 +160,69 @@ def _value(name: str) -> ColumnElement[str]:
     return bindparam(name, type_=Text)
 
 
-def _condition(name: str, engine: str) -> ColumnElement[bool]:
-    """The condition that a field of `SessionFilter` puts on a session."""
-    match name:
-        case "client_id":
-            return sessions.c.client_id == _value(name)
-        case "service_ids":
-            return (
-                select(session_services.c.session_id)
-                .where(
-                    session_services.c.workspace_id == _workspace_id,
-                    session_services.c.session_id == sessions.c.id,
-                    _among(session_services.c.service_id, name, engine),
-                )
-                .exists()
-            )
-        case "date_from":
-            return sessions.c.date >= _value(name)
-        case "date_to":
-            return sessions.c.date <= _value(name)
-        case "status":
-            return sessions.c.status == _value(name)
-        case "staff_id":
-            return sessions.c.staff_id == _value(name)
-        case "updated_since":
-            return sessions.c.updated_at >= _value(name)
-        case _:
-            raise ValueError(name)
+class Way(Enum):
+    """How the wanted sessions are come by. It changes what it costs to list them, and not which they are."""
+
+    ALONG = "along an index that is in the order of the list, until there are enough"
+    BOOKED = "by the bookings of the wanted services, which are few"
+    CHANGED = "by what was changed since the wanted moment, which is little"
+    BY_DAY = "along the days on which there is something that was changed since the wanted moment"
+
+
+_FEW = {Way.BOOKED: 5_000, Way.CHANGED: 1_000}
+"""Up to how many bookings or changes are better found first, and sorted."""
+
+_COMPARED: dict[str, tuple[Column[str], Callable[..., ColumnElement[bool]]]] = {
+    "client_id": (sessions.c.client_id, operator.eq),
+    "date_from": (sessions.c.date, operator.ge),
+    "date_to": (sessions.c.date, operator.le),
+    "status": (sessions.c.status, operator.eq),
+    "staff_id": (sessions.c.staff_id, operator.eq),
+    "updated_since": (sessions.c.updated_at, operator.ge),
+}
+
+
+def _without_index(column: ColumnElement[str]) -> ColumnElement[str]:
+    """The same value, which no index holds: so no planner has a choice that it would make without knowing the values."""
+    return column.concat(literal_column("''"))
+
+
+def _up_to(number: int, query: Select[Any]) -> Select[Any]:
+    # SQLAlchemy would bind a value for an OFFSET that is not named.
+    return query.limit(literal_column(str(number))).offset(literal_column("0"))
+
+
+def _conditions(filters: Sequence[str], leading: Sequence[str], engine: str) -> Iterator[ColumnElement[bool]]:
+    """The conditions that fields of `SessionFilter` put on a session. An index may be used for those that are leading."""
+    yield sessions.c.workspace_id == _workspace_id
+    for name in filters:
+        if name == "service_ids":
+            yield _is_booked(engine, first=name in leading)
+        else:
+            column, compare = _COMPARED[name]
+            yield compare(column if name in leading else _without_index(column), _value(name))
+
+
+def _bookings(service_id: ColumnElement[str], engine: str) -> Select[Any]:
+    return select(session_services.c.session_id).where(
+        session_services.c.workspace_id == _workspace_id, _among(service_id, "service_ids", engine)
+    )
+
+
+def _is_booked(engine: str, *, first: bool) -> ColumnElement[bool]:
+    if not first:
+        each = _bookings(_without_index(session_services.c.service_id), engine)
+        # The bound shows SQLite which index to take.
+        each = each.where(session_services.c.session_id == sessions.c.id, session_services.c.position >= literal_column("0"))
+        # OFFSET keeps PostgreSQL from listing all bookings nevertheless.
+        return (each.offset(literal_column("0")) if engine == "postgresql" else each).exists()
+    return _one_of(sessions.c.id, _bookings(session_services.c.service_id, engine), engine)
+
+
+def _one_of(value: ColumnElement[str], query: Select[Any], engine: str) -> ColumnElement[bool]:
+    """Whether a value is in a list that is made first, and only once, however long PostgreSQL takes it to be."""
+    found = query.scalar_subquery()
+    return value == any_(func.array(found)) if engine == "postgresql" else value.in_(found)
 
 
 def _position(order: Order) -> list[str]:
@@ -189,33 +230,104 @@ def _position(order: Order) -> list[str]:
 
 
 class Shape(NamedTuple):
-    """What decides the text of the list statement: all of a question but its values."""
+    """What decides the text of the list statement: all of a question but its values, and the way to answer it."""
 
     filters: tuple[str, ...]
     sort: str
     after: bool
+    way: Way
 
 
 def sessions_query(shape: Shape, engine: str) -> Select[Any]:
     """The query that lists sessions; its values are those of `sessions_values`."""
     order = ORDERS[shape.sort]
-    query = _shown.where(
-        sessions.c.workspace_id == _workspace_id, *(_condition(name, engine) for name in shape.filters)
-    ).order_by(*(column.desc() if order.descending else column for column in order.columns))
+    leading, in_order = _plan(shape)
+    columns: tuple[ColumnElement[Any], ...] = order.columns
+    conditions = [*_conditions(shape.filters, leading, engine)]
+    if not in_order:
+        columns = (_without_index(columns[0]), *columns[1:])
+    elif not shape.after and not {*leading}.intersection(shape.filters):
+        # SQLite takes an index for a bound, and not for the order.
+        conditions.append(columns[0] >= literal_column("''"))
     if shape.after:
-        here, there = tuple_(*order.columns), tuple_(*map(_value, _position(order)))
-        query = query.where(here < there if order.descending else here > there)
-    return query
+        here, there = tuple_(*columns), tuple_(*map(_value, _position(order)))
+        conditions.append(here < there if order.descending else here > there)
+    if shape.way is Way.BY_DAY:
+        columns = (day_of_session, *columns)
+        conditions.append(_one_of(day_of_session, select(_days(shape, engine, conditions).c.day), engine))
+    return _shown.where(*conditions).order_by(*(column.desc() if order.descending else column for column in columns))
 
 
-@lru_cache(maxsize=2048)  # 128 combinations of filters, 4 orders, with and without a position, on 2 engines
+def _plan(shape: Shape) -> tuple[Sequence[str], bool]:
+    """The filters that an index is used for, and whether that index is in the order of the list."""
+    # A client has few sessions, and a member of the staff not too many to look at each.
+    one = next((name for name in _PEOPLE if name in shape.filters), None)
+    match shape.way:
+        case Way.BOOKED:
+            return ("service_ids",), False
+        case Way.CHANGED:
+            return ("updated_since",), False
+        case Way.BY_DAY:
+            return ("updated_since",), False
+        case Way.ALONG if ORDERS[shape.sort].columns is _BY_DATE:
+            # One bound at each end: SQLite would take the wrong one of two.
+            near, far = _ends(shape)
+            return (far if shape.after else near, far, one or "status"), True
+        case Way.ALONG:
+            return (one or "updated_since",), one is None
+
+
+def _ends(shape: Shape) -> tuple[str, str]:
+    """The filters that bound the dates where the list begins, and where it ends."""
+    return ("date_to", "date_from") if ORDERS[shape.sort].descending else ("date_from", "date_to")
+
+
+_PEOPLE = ("client_id", "staff_id")
+
+
+def _days(shape: Shape, engine: str, conditions: Sequence[ColumnElement[bool]]) -> CTE:
+    """The days, in the order of the list, on which the first of the sessions are that were changed since a moment.
+
+    What was changed lately is mostly at one end of the calendar. Days, of which there are not too many, are skipped by the
+    index of days and changes until enough has been found.
+    """
+    date, descending = sessions.c.date, ORDERS[shape.sort].descending
+    near, far = _ends(shape)
+
+    def next_day(behind: ColumnElement[bool]) -> Select[Any]:
+        # One bound at each end: SQLite would take the wrong one of two.
+        names = [name for name in shape.filters if name in (far, "status")]
+        days = select(day_of_session).where(*_conditions(names, names, engine), behind)
+        return _up_to(1, days.order_by(date.desc() if descending else date))
+
+    start: ColumnElement[Any] = literal_column("'~'" if descending else "''")
+    if shape.after:
+        start = _value("after_date")
+    elif near in shape.filters:
+        start = _value(near)
+    first = next_day(date <= start if descending else date >= start)
+    days = select(first.scalar_subquery().label("day"), cast(literal_column("0"), BigInteger).label("found")).cte(
+        "days", recursive=True
+    )
+    # A day's own letters sort before all its moments, and with a Z behind them after.
+    behind = date < days.c.day if descending else date > days.c.day.concat(literal_column("'Z'"))
+    found = select(func.count()).select_from(sessions).where(day_of_session == days.c.day, *conditions)
+    return days.union_all(
+        select(
+            next_day(behind).correlate(days).scalar_subquery(),
+            days.c.found + found.correlate(days).scalar_subquery(),
+        ).where(days.c.day.is_not(None), days.c.found < bindparam("limit", type_=BigInteger))
+    )
+
+
+@lru_cache(maxsize=4096)  # 128 combinations of filters, 4 orders, with and without a position, few ways, on 2 engines
 def sessions_statement(shape: Shape, engine: str) -> Statement:
     """The list statement of a shape, compiled once."""
     return compile_statement(sessions_query(shape, engine), engine)
 
 
-def sessions_values(question: Question, engine: str) -> tuple[Shape, dict[str, Any]]:
-    """The shape of a question, and its values by name."""
+def sessions_values(question: Question, engine: str, way: Way = Way.ALONG) -> tuple[Shape, dict[str, Any]]:
+    """The shape of a question, and its values by name. That of `limit`, which only `Way.BY_DAY` needs, is not among them."""
     values: dict[str, Any] = {}
     wanted = question.wanted
     if wanted.client_id is not None:
@@ -232,7 +344,7 @@ def sessions_values(question: Question, engine: str) -> tuple[Shape, dict[str, A
         values["staff_id"] = wanted.staff_id
     if wanted.updated_since is not None:
         values["updated_since"] = _text_of(wanted.updated_since)
-    shape = Shape(tuple(values), question.sort, question.after is not None)
+    shape = Shape(tuple(values), question.sort, question.after is not None, way)
     values["workspace_id"] = question.workspace_id
     if question.after is not None:
         values.update(zip(_position(ORDERS[question.sort]), question.after, strict=True))
@@ -244,6 +356,35 @@ def _text_of(moment: int) -> str:
     if moment < timestamps.FIRST:
         return ""
     return timestamps.write(moment) if moment <= timestamps.LAST else "~"
+
+
+def _reasons(question: Question) -> tuple[Way, ...]:
+    """Why the wanted sessions may be few, so that it is worth asking."""
+    wanted = question.wanted
+    if wanted.client_id is not None:
+        return ()
+    reasons = []
+    if wanted.service_ids is not None:
+        reasons.append(Way.BOOKED)
+    if wanted.updated_since is not None and ORDERS[question.sort].columns is _BY_DATE:
+        reasons.append(Way.CHANGED)
+    return tuple(reasons)
+
+
+@lru_cache
+def _few_statement(reasons: tuple[Way, ...], engine: str) -> Statement:
+    """The statement that asks which reasons hold. It reads no more rows than it takes to say so."""
+    rows = {
+        Way.BOOKED: _bookings(session_services.c.service_id, engine),
+        Way.CHANGED: select(sessions.c.id).where(*_conditions(["updated_since"], ["updated_since"], engine)),
+    }
+    counts = [select(func.count()).select_from(_up_to(_FEW[way] + 1, rows[way]).subquery()) for way in reasons]
+    return compile_statement(
+        select(
+            *(count.scalar_subquery() <= literal_column(str(_FEW[way])) for way, count in zip(reasons, counts, strict=True))
+        ),
+        engine,
+    )
 
 
 _NAMED: dict[str, Table] = {"clients": clients, "staff": staff, "services": services}
@@ -348,8 +489,9 @@ class WorkspaceSessions:
 
     async def page(self, question: Question, limit: int) -> Page:
         """At most `limit` of the sessions, as they were at one moment."""
+        way = await self._way(question)
         for _ in range(2):
-            rows = await self._rows(question, limit)
+            rows = await self._rows(question, limit, way)
             revision = rows[0][_REVISION] if rows else self.revision
             try:
                 listed = await self._listed(rows[:limit], self._names.at(self._workspace_id, revision))
@@ -357,13 +499,15 @@ class WorkspaceSessions:
                 continue
             return Page(listed, _next(question, rows, limit), revision)
         async with self._reader.snapshot():  # somebody writes without a pause
-            rows = await self._rows(question, limit)
+            rows = await self._rows(question, limit, way)
             revision = rows[0][_REVISION] if rows else self.revision
             return Page(await self._listed(rows[:limit], Names(revision)), _next(question, rows, limit), revision)
 
     async def everything(self, question: Question, size: int = 500) -> AsyncGenerator[Listed]:
         """All of the sessions as they were at one moment, `size` at a time, in memory that does not grow with them."""
-        shape, values = sessions_values(question, self._reader.engine)
+        way = await self._way(question)
+        # By day, changes would be counted that are listed all the same.
+        shape, values = sessions_values(question, self._reader.engine, Way.ALONG if way is Way.BY_DAY else way)
         statement = sessions_statement(shape, self._reader.engine)
         async with (
             self._reader.snapshot(),
@@ -375,10 +519,21 @@ class WorkspaceSessions:
                     names = Names(rows[0][_REVISION])
                 yield await self._listed(rows, names)
 
-    async def _rows(self, question: Question, limit: int) -> Sequence[Row]:
-        shape, values = sessions_values(question, self._reader.engine)
+    async def _way(self, question: Question) -> Way:
+        if reasons := _reasons(question):
+            statement = _few_statement(reasons, self._reader.engine)
+            _, values = sessions_values(question, self._reader.engine)
+            [row] = await self._reader.fetch(statement.text, statement.values(values))
+            for way, holds in zip(reasons, row, strict=True):
+                if holds:
+                    return way
+        return Way.BY_DAY if Way.CHANGED in reasons and question.wanted.staff_id is None else Way.ALONG
+
+    async def _rows(self, question: Question, limit: int, way: Way) -> Sequence[Row]:
+        shape, values = sessions_values(question, self._reader.engine, way)
         statement = sessions_statement(shape, self._reader.engine)
         # One more than asked for tells whether there is a next page.
+        values["limit"] = limit + 1
         return await self._reader.fetch(f"{statement.text} LIMIT {limit + 1}", statement.values(values))
 
     async def _listed(self, rows: Sequence[Row], names: Names) -> Listed:

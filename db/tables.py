@@ -90,6 +90,11 @@ sessions = Table(
     Index(None, "workspace_id", "updated_at", "id"),
 )
 
+day_of_session = sa.func.substr(sessions.c.date, sa.literal_column("1"), sa.literal_column("10"), type_=Text)
+"""The day of a session's date. It is not stored; an index holds it."""
+
+Index("ix_sessions_workspace_id_day_updated_at", sessions.c.workspace_id, day_of_session, sessions.c.updated_at)
+
 session_services = Table(
     "session_services",
     metadata,
