@@ -166,6 +166,7 @@ class _SQLiteReaders(Readers):
         self._file = DatabaseFile(url)
         self._free = asyncio.Semaphore(CONNECTIONS)
         self._idle: list[aiosqlite.Connection] = []
+        self._closed = False
 
     @asynccontextmanager
     async def lend(self) -> AsyncIterator[Reader]:
@@ -174,14 +175,14 @@ class _SQLiteReaders(Readers):
                 await self._free.acquire()
             try:
                 if self._file.is_another():
-                    await self.close()
+                    await self._close_idle()
                 file = self._file.identity
                 reader = _SQLiteReader(self._idle.pop() if self._idle else await self._open())
                 try:
                     yield reader
                 finally:
-                    if reader.asking or file != self._file.identity:
-                        # Something broke off, or the file has been replaced.
+                    if reader.asking or self._closed or file != self._file.identity:
+                        # Something broke off, this is the end, or the file has been replaced.
                         await reader.connection.interrupt()
                         await reader.connection.close()
                     else:
@@ -200,5 +201,9 @@ class _SQLiteReaders(Readers):
         return connection
 
     async def close(self) -> None:
+        self._closed = True
+        await self._close_idle()
+
+    async def _close_idle(self) -> None:
         while self._idle:
             await self._idle.pop().close()
