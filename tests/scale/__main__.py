@@ -48,7 +48,7 @@ async def _time(sessions: Sessions, workspace: str, asked: Asked) -> tuple[float
     times, listed = [], 0
     for _ in range(_ROUNDS + 2):  # two to warm up
         start = perf_counter()
-        listed = len((await ask(sessions, workspace, asked)).listed)
+        listed = len((await ask(sessions, workspace, asked)).listed.sessions)
         times.append(perf_counter() - start)
     return median(times[2:]), listed
 
