@@ -12,6 +12,7 @@ from db.engine import Database
 from db.errors import DatabaseUnavailable
 from db.sessions import Question, SessionFilter, Sessions, sessions_statement, sessions_values
 from tests.conftest import Store
+from tests.scale.costs import NotedDatabase
 
 EVERYTHING = SessionFilter("c", ("a", "b"), 0, 1, "scheduled")
 
@@ -45,6 +46,40 @@ def test_on_sqlite_the_list_is_read_along_an_index_and_needs_no_sorting(
     assert [step for step in plan if step.startswith("SEARCH sessions USING INDEX ix_sessions_workspace_id_")]
     # What is scanned without a name are the services of one session, and the values of a parameter.
     assert not [step for step in plan if step.startswith(("SCAN", "USE TEMP B-TREE")) and not step.startswith("SCAN anon_")]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "sort", "statements"),
+    [
+        (SessionFilter(), "date", 2),
+        (SessionFilter(status="completed", staff_id="s"), "-updatedAt", 2),
+        # One more asks whether those are few.
+        (SessionFilter(service_ids=("a", "b")), "date", 3),
+        (SessionFilter(updated_since=0), "-date", 3),
+        (SessionFilter(updated_since=0, service_ids=("a",)), "date", 3),
+        # It would change nothing.
+        (SessionFilter(updated_since=0), "updatedAt", 2),
+        (SessionFilter("c", ("a", "b"), updated_since=0), "date", 2),
+    ],
+)
+def test_a_page_takes_as_many_statements_whatever_it_holds_and_one_more_for_unknown_names(
+    demo_url: str, wanted: SessionFilter, sort: str, statements: int
+) -> None:
+    async def read() -> tuple[list[int], bool]:
+        database = Database(demo_url, read_only=True)
+        noted = NotedDatabase(database)
+        sessions, counts, found = Sessions(noted), [], False  # type: ignore[arg-type] # it lends readers
+        for _ in range(2):
+            noted.asked.clear()
+            async with sessions.of(FIRST_WORKSPACE) as held:
+                found = bool((await held.page(Question(FIRST_WORKSPACE, wanted, sort), 10)).listed.sessions)
+            counts.append(len(noted.asked))
+            assert all(FIRST_WORKSPACE in values for _, values in noted.asked)
+        await database.close()
+        return counts, found
+
+    counts, found = asyncio.run(read())
+    assert counts == [statements + found, statements]
 
 
 def test_a_reader_cannot_write(demo_url: str) -> None:

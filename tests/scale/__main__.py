@@ -41,7 +41,7 @@ _WORKSPACES = {
 PLAIN = "each filter, every pair, and all"
 _ROUNDS = 9
 _NOISE = 0.020  # seconds: a list that takes less passes, however little the same takes of the small workspace
-_PATIENCE = 0.150  # seconds for those that are hard
+_PATIENCE = 0.200  # seconds for those that are hard
 
 
 async def _time(sessions: Sessions, workspace: str, asked: Asked) -> tuple[float, int]:

@@ -45,15 +45,15 @@ async def ask(sessions: Sessions, workspace_id: str, asked: Asked) -> Page:
 
 async def cost(database: Database, workspace_id: str, asked: Asked) -> Cost:
     """What the database does for an answer, said by itself."""
-    noting = _Noting(database)
-    await ask(Sessions(noting), workspace_id, asked)  # type: ignore[arg-type] # it lends readers, and that is all it takes
+    noted = NotedDatabase(database)
+    await ask(Sessions(noted), workspace_id, asked)  # type: ignore[arg-type] # it lends readers, and that is all it takes
     async with database.reader() as reader:
         explain = _on_sqlite if reader.engine == "sqlite" else _on_postgresql
-        costs = [await explain(reader, *each) for each in noting.asked]
+        costs = [await explain(reader, *each) for each in noted.asked]
     return Cost(sum(each.work for each in costs), [scan for each in costs for scan in each.scans])
 
 
-class _Noting:
+class NotedDatabase:
     """A database that notes what its readers are asked."""
 
     def __init__(self, database: Database) -> None:

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from itertools import chain
 
 from db.engine import Database
+from db.readers import Reader
+from db.sessions import Question, SessionFilter, Way, sessions_statement, sessions_values
 from tests.conftest import Databases
 from tests.scale import questions
 from tests.scale.costs import Asked, Cost, cost
@@ -33,3 +35,42 @@ def test_no_question_scans_a_table_or_takes_work_that_grows_with_the_practice(da
     assert {name: each.scans for name, each in costs.items() if each.scans} == {}
     engine = url.partition(":")[0]
     assert {name: each.work for name, each in costs.items() if each.work > MUCH[engine]} == {}
+
+
+def ways(wanted: SessionFilter, sort: str) -> Iterator[Way]:
+    if wanted.service_ids is not None:
+        yield Way.BOOKED
+    if wanted.updated_since is not None:
+        yield Way.CHANGED
+        if sort in ("date", "-date"):
+            yield Way.BY_DAY
+
+
+async def ids(reader: Reader, question: Question, way: Way) -> list[str]:
+    limit = 30
+    shape, values = sessions_values(question, reader.engine, way)
+    statement = sessions_statement(shape, reader.engine)
+    rows = await reader.fetch(f"{statement.text} LIMIT {limit}", statement.values(values | {"limit": limit}))
+    return [row[0] for row in rows]
+
+
+def test_every_way_leads_to_the_same_sessions_in_the_same_order(databases: Databases) -> None:
+    url = databases.migrated()
+
+    async def compare() -> int:
+        await fill(url, {"other": 1_000, "practice": 3_000})
+        database = Database(url, read_only=True)
+        found = 0
+        async with database.reader() as reader:
+            for each in chain(questions.plain(), questions.hard(), questions.in_other_orders()):
+                descending = [] if each.sort != "date" else ["-date"]
+                for sort in [each.sort, *descending]:
+                    question = Question("practice", each.wanted, sort, each.after)
+                    along = await ids(reader, question, Way.ALONG)
+                    for way in ways(each.wanted, sort):
+                        assert await ids(reader, question, way) == along, (each.name, sort, way)
+                        found += len(along)
+        await database.close()
+        return found
+
+    assert asyncio.run(compare()) > 1_000
