@@ -26,7 +26,7 @@ from db import demo
 from db.engine import Database
 from handlers.keys import ASYMMETRIC, JWKSServer, StaticKeys
 from openapi.contract import load
-from server.app import create_app
+from server.app import create_app, settle
 from server.serving import options
 from server.settings import Settings
 
@@ -86,7 +86,9 @@ async def measure(database_url: str, *, fetch_timeout: float, log: dict[str, Any
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/jwks"
         keys = JWKSServer(url, frozenset(ASYMMETRIC), timeout=fetch_timeout, retry=0.1)
         settings = Settings(keys, database_url)
-        server = _Server(uvicorn.Config(create_app(settings), port=0, **{**options(settings), "log_config": log}))
+        app = create_app(settings)
+        settle()  # as `sessions-api serve` does
+        server = _Server(uvicorn.Config(app, port=0, **{**options(settings), "log_config": log}))
         serving = asyncio.create_task(server.serve())
         await server.listens.wait()
         try:

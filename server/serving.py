@@ -10,7 +10,7 @@ import uvicorn
 
 from handlers.headers import security_headers
 from handlers.keys import StaticKeys, secret_key
-from server.app import create_app
+from server.app import create_app, settle
 from server.settings import Settings
 from server.transport import RequestProtocol, require_strict_parser
 
@@ -76,7 +76,9 @@ class _AnnouncingServer(uvicorn.Server):
 def serve_demo(host: str, port: int, database_url: str, secret: str, announce: Callable[[str], None]) -> None:
     """Serve one database with one secret, and announce the address once it answers."""
     settings = Settings(StaticKeys((secret_key(secret),)), database_url)
-    config = uvicorn.Config(create_app(settings), host=host, port=port, **options(settings))
+    app = create_app(settings)
+    settle()
+    config = uvicorn.Config(app, host=host, port=port, **options(settings))
     server = _AnnouncingServer(config, announce)
     with suppress(KeyboardInterrupt):  # how a demo ends
         server.run()
