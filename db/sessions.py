@@ -6,7 +6,7 @@ for once for each revision and not joined to every row, and a list is still what
 """
 
 import operator
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from enum import Enum
@@ -124,21 +124,10 @@ def _list_of(values: Sequence[str], engine: str) -> Any:
     return values if engine == "postgresql" else orjson.dumps(values).decode()
 
 
-_booked = (
-    select(session_services.c.service_id)
-    .where(session_services.c.workspace_id == sessions.c.workspace_id, session_services.c.session_id == sessions.c.id)
-    .order_by(session_services.c.position)
-    .correlate(sessions)
-    .subquery()
-)
 _shown = select(
     sessions.c.id,
     sessions.c.client_id,
     sessions.c.staff_id,
-    # One row a session: one without services, or with several, is still one row. No id contains a comma.
-    select(
-        func.aggregate_strings(_booked.c.service_id, literal_column("','"))  # type: ignore[arg-type] # it takes more
-    ).scalar_subquery(),
     sessions.c.name,
     sessions.c.date,
     sessions.c.start_time,
@@ -153,7 +142,7 @@ _shown = select(
     sessions.c.updated_at,
     _revision.scalar_subquery(),
 )
-_REVISION = -1  # where a row has it
+_REVISION = -1  # where a row has it, here and below
 
 
 def _value(name: str) -> ColumnElement[str]:
@@ -402,6 +391,19 @@ def _names_statement(engine: str) -> Statement:
 
 
 @lru_cache
+def _bookings_statement(engine: str) -> Statement:
+    """The statement that asks what is booked in some sessions. For a page, it costs a fraction of a subquery for each."""
+    return compile_statement(
+        select(session_services.c.session_id, session_services.c.service_id, _revision.scalar_subquery())
+        .where(
+            session_services.c.workspace_id == _workspace_id, _among(session_services.c.session_id, "session_ids", engine)
+        )
+        .order_by(session_services.c.session_id, session_services.c.position),
+        engine,
+    )
+
+
+@lru_cache
 def _revision_statement(engine: str) -> Statement:
     return compile_statement(_revision, engine)
 
@@ -417,6 +419,8 @@ class Names:
     clients: dict[str, str] = field(default_factory=dict)
     staff: dict[str, str] = field(default_factory=dict)
     services: dict[str, str] = field(default_factory=dict)
+    booked: dict[str, tuple[list[str], list[str]]] = field(default_factory=dict)
+    """The ids and the names of services that are booked together, by their ids as a row has them."""
     size: int = 500
     """Bytes, roughly."""
 
@@ -446,8 +450,7 @@ class _NamesOfAll:
         return known
 
     def note(self, workspace_id: str, names: Names, size: int) -> None:
-        """Account for names that have grown."""
-        names.size += size
+        """Account for names that have grown by so much."""
         if self._of.get(workspace_id) is names:
             self._size += size
 
@@ -537,13 +540,39 @@ class WorkspaceSessions:
         return await self._reader.fetch(f"{statement.text} LIMIT {limit + 1}", statement.values(values))
 
     async def _listed(self, rows: Sequence[Row], names: Names) -> Listed:
-        try:
-            return _listed(rows, self._workspace_id, names)
-        except KeyError:  # a name that nobody has asked for yet
-            await self._ask_for_names(rows, names)
-            return _listed(rows, self._workspace_id, names)
+        """What the contract says of rows that were read at the revision of the names.
 
-    async def _ask_for_names(self, rows: Sequence[Row], names: Names) -> None:
+        Raises:
+            _MovedOnError: when the workspace is not at that revision any more.
+        """
+        booked = await self._booked(rows, names.revision)
+        size = names.size
+        try:
+            listed = _listed(rows, booked, self._workspace_id, names)
+        except KeyError:  # a name that nobody has asked for yet
+            await self._ask_for_names(rows, booked, names)
+            listed = _listed(rows, booked, self._workspace_id, names)
+        self._names.note(self._workspace_id, names, names.size - size)
+        return listed
+
+    async def _booked(self, rows: Sequence[Row], revision: int) -> dict[str, str]:
+        """The ids of the services of each session that has some, in order, with commas between them: no id contains one."""
+        if not rows:
+            return {}
+        engine = self._reader.engine
+        statement = _bookings_statement(engine)
+        values = {"workspace_id": self._workspace_id, "session_ids": _list_of([row[0] for row in rows], engine)}
+        bookings = await self._reader.fetch(statement.text, statement.values(values))
+        # All rows of a statement are of one revision; without any, it has to be asked for.
+        dated = bookings or await self._reader.fetch(_revision_statement(engine).text, [self._workspace_id])
+        if not dated or dated[0][_REVISION] != revision:
+            raise _MovedOnError
+        booked: dict[str, str] = {}
+        for session_id, service_id, _ in bookings:
+            booked[session_id] = f"{booked[session_id]},{service_id}" if session_id in booked else service_id
+        return booked
+
+    async def _ask_for_names(self, rows: Sequence[Row], booked: Mapping[str, str], names: Names) -> None:
         """Add the names that the rows need and that are not known yet.
 
         Raises:
@@ -552,7 +581,7 @@ class WorkspaceSessions:
         missing = {
             "clients": {row[1] for row in rows} - names.clients.keys(),
             "staff": {row[2] for row in rows} - names.staff.keys(),
-            "services": {id_ for row in rows if row[3] for id_ in row[3].split(",")} - names.services.keys(),
+            "services": {id_ for together in {*booked.values()} for id_ in together.split(",")} - names.services.keys(),
         }
         engine = self._reader.engine
         statement = _names_statement(engine)
@@ -560,11 +589,11 @@ class WorkspaceSessions:
             "workspace_id": self._workspace_id
         }
         found = await self._reader.fetch(statement.text, statement.values(values))
-        if any(row[3] != names.revision for row in found) or len(found) < sum(map(len, missing.values())):
+        if any(row[_REVISION] != names.revision for row in found) or len(found) < sum(map(len, missing.values())):
             raise _MovedOnError
         for kind, id_, name, _ in found:
             getattr(names, kind)[id_] = name
-        self._names.note(self._workspace_id, names, sum(len(id_) + 4 * len(name) + 200 for _, id_, name, _ in found))
+            names.size += len(id_) + 4 * len(name) + 200
 
 
 def _next(question: Question, rows: Sequence[Row], limit: int) -> Position | None:
@@ -575,20 +604,29 @@ def _next(question: Question, rows: Sequence[Row], limit: int) -> Position | Non
     return tuple(str(last[columns.index(column.name)]) for column in ORDERS[question.sort].columns)
 
 
-def _listed(rows: Sequence[Row], workspace_id: str, names: Names) -> Listed:
-    """What the contract says of each row.
+_NOTHING: list[JSONValue] = []  # of what most sessions have none of; nobody adds to it
+
+
+def _booked_together(booked: str, names: Names) -> tuple[list[str], list[str]]:
+    ids = booked.split(",")
+    together = names.booked[booked] = ids, [names.services[id_] for id_ in ids]
+    names.size += 2 * len(booked) + 300
+    return together
+
+
+def _listed(rows: Sequence[Row], booked: Mapping[str, str], workspace_id: str, names: Names) -> Listed:
+    """What the contract says of each row. Lists that are alike are the same list: they are not for changing.
 
     Raises:
         KeyError: when a name is not known.
     """
-    clients, staff, services = names.clients, names.staff, names.services
+    clients, staff = names.clients, names.staff
     listed: list[dict[str, JSONValue]] = []
     texts: Texts = []
     for (
         id_,
         client_id,
         staff_id,
-        booked,
         name,
         date,
         start_time,
@@ -603,14 +641,16 @@ def _listed(rows: Sequence[Row], workspace_id: str, names: Names) -> Listed:
         updated_at,
         _,
     ) in rows:
-        service_ids = booked.split(",") if booked else []
+        service_ids = service_names = _NOTHING
+        if together := booked.get(id_):
+            service_ids, service_names = names.booked.get(together) or _booked_together(together, names)
         session = {
             "id": id_,
             "workspaceId": workspace_id,
             "clientId": client_id,
             "clientName": clients[client_id],
             "serviceIds": service_ids,
-            "serviceNames": [services[service_id] for service_id in service_ids],
+            "serviceNames": service_names,
             "staffId": staff_id,
             "staffName": staff[staff_id],
             "name": name,
@@ -619,9 +659,9 @@ def _listed(rows: Sequence[Row], workspace_id: str, names: Names) -> Listed:
             "endTime": end_time,
             "durationMinutes": duration_minutes,
             "status": status,
-            "fieldValues": [],
-            "attachments": [],
-            "notes": [],
+            "fieldValues": _NOTHING,
+            "attachments": _NOTHING,
+            "notes": _NOTHING,
             "invoice": None,
             "createdAt": created_at,
             "updatedAt": updated_at,

@@ -161,13 +161,19 @@ def _responses(
             raise ValueError(f"response {status} must be {expected}")
         if content:
             schema = content[expected]["schema"]
-            yield int(status), _body_check(compile_schema(schema, document["components"]["schemas"]))
+            components = document["components"]["schemas"]
+            yield (
+                int(status),
+                _body_check(compile_schema(schema, components, quick=True), compile_schema(schema, components)),
+            )
 
 
-def _body_check(validator: jsonschema_rs.Draft4Validator) -> Callable[[JSONValue], None]:
+def _body_check(quick: jsonschema_rs.Draft4Validator, written: jsonschema_rs.Draft4Validator) -> Callable[[JSONValue], None]:
+    """What refuses a body: the quick schema says whether, and the one that was written says where and why."""
+
     def check(body: JSONValue) -> None:
-        if not validator.is_valid(body):
-            error = next(iter(validator.iter_errors(body)))
+        if not quick.is_valid(body):
+            error = next(written.iter_errors(body))
             place = "/".join(str(part) for part in error.instance_path)
             raise ContractViolation(f"the answer breaks {error.schema_path[-1]} at {place or 'its root'}")
 

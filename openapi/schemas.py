@@ -2,7 +2,8 @@
 
 OpenAPI 3.0 schemas are JSON Schema drafts with two differences that matter here: `nullable`, and references into
 `#/components/schemas`. `to_json_schema` removes both, `compile_schema` hands the result to `jsonschema_rs` (Rust), and
-what comes back checks a decoded value without looking at the contract again.
+what comes back checks a decoded value without looking at the contract again. `quicken` says the same in words that take less
+time to check; for an answer that is refused, `openapi.contract` asks the schema as it was written where and why.
 """
 
 from collections.abc import Mapping
@@ -47,18 +48,64 @@ def to_json_schema(schema: Mapping[str, Any]) -> JSONSchema:
     return translated
 
 
-def compile_schema(schema: Mapping[str, Any], components: Mapping[str, Any]) -> jsonschema_rs.Draft4Validator:
+def quicken(schema: JSONSchema, components: Mapping[str, JSONSchema], within: tuple[str, ...] = ()) -> JSONSchema:
+    """Say what a JSON Schema says in words that take less time to check: the same values are valid.
+
+    - What a reference names stands in its place, unless it is `within` what it names.
+    - An object of which every property is required and no other allowed has as many members as there are properties.
+    - A text has no NUL, instead of: from its beginning to its end, each of its characters is another.
+    """
+    if "$ref" in schema:
+        name = schema["$ref"].removeprefix(_REFERENCE)
+        return {**schema} if name in within else quicken(components[name], components, (*within, name))
+
+    def inner(schema: JSONSchema) -> JSONSchema:
+        return quicken(schema, components, within)
+
+    quick: JSONSchema = {}
+    for keyword, value in schema.items():
+        match keyword:
+            case "properties":
+                quick[keyword] = {name: inner(property_) for name, property_ in value.items()}
+            case "items" | "not":
+                quick[keyword] = inner(value)
+            case "additionalProperties" if isinstance(value, dict):
+                quick[keyword] = inner(value)
+            case "allOf" | "anyOf" | "oneOf":
+                quick[keyword] = [inner(branch) for branch in value]
+            case "required" if _is_closed(schema) and set(value) == set(schema["properties"]):
+                quick["minProperties"] = max(len(schema["properties"]), schema.get("minProperties", 0))
+            case "minProperties" if "minProperties" in quick:
+                pass
+            case "pattern" if value == _NO_NUL and "not" not in schema:
+                quick["not"] = {"type": "string", "pattern": r"\x00"}
+            case _:
+                quick[keyword] = value
+    return quick
+
+
+_NO_NUL = r"^[^\x00]*$"
+
+
+def _is_closed(schema: JSONSchema) -> bool:
+    return schema.get("additionalProperties") is False and "properties" in schema and "patternProperties" not in schema
+
+
+def compile_schema(
+    schema: Mapping[str, Any], components: Mapping[str, Any], *, quick: bool = False
+) -> jsonschema_rs.Draft4Validator:
     """Compile one schema, with the named schemas that it may refer to, to a native validator.
 
-    Formats are assertions, so a `date-time` that is no date-time is an error.
+    Formats are assertions, so a `date-time` that is no date-time is an error. A `quick` one says whether a value is valid,
+    but not which rule of the contract it breaks.
     """
+
     named = {name: to_json_schema(component) for name, component in components.items()}
+    whole = {"allOf": [to_json_schema(schema)]} if "$ref" in schema else to_json_schema(schema)
+    if quick:
+        whole = quicken(whole, named)
     return jsonschema_rs.Draft4Validator(
-        to_json_schema(schema) | {"components": {"schemas": named}}
-        if "$ref" not in schema
-        else {"allOf": [to_json_schema(schema)], "components": {"schemas": named}},
-        validate_formats=True,
-        pattern_options=_LINEAR,
+        whole | {"components": {"schemas": named}}, validate_formats=True, pattern_options=_LINEAR
     )
 
 
