@@ -5,13 +5,17 @@ queries do. A reader cannot write, whatever it is told to, and sends no BEGIN or
 """
 
 import asyncio
+import sqlite3
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, ClassVar, TypeAlias
+from math import inf
+from pathlib import Path
+from time import perf_counter
+from typing import Any, ClassVar, TypeAlias, TypeVar
 from urllib.parse import quote
 
-import aiosqlite
 import asyncpg
 
 from db.connecting import (
@@ -26,6 +30,7 @@ from db.connecting import (
 )
 
 Row: TypeAlias = Sequence[Any]
+T = TypeVar("T")
 
 
 class Reader(ABC):
@@ -128,26 +133,68 @@ class _PostgreSQLReaders(Readers):
 
 # ---- SQLite ---------------------------------------------------------------------------------------------------------
 
+_BRIEF = 0.02
+"""Seconds for which a statement may keep the event loop waiting."""
+_STEPS = 1_000  # of SQLite's virtual machine, between two looks at the clock
+_TRY_AGAIN = (sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_BUSY)
+
 
 class _SQLiteReader(Reader):
+    """A connection whose statements run in the event loop's thread while they are brief, and in another when they are not.
+
+    Most lists are read sooner than another thread is asked, which would have to get hold of the interpreter for every row.
+    What is not brief, or finds the database locked, is broken off and begun again there.
+    """
+
     engine = "sqlite"
 
-    def __init__(self, connection: aiosqlite.Connection) -> None:
-        self.connection = connection
+    def __init__(self, path: Path, threads: ThreadPoolExecutor) -> None:
+        uri = f"file:{quote(str(path))}?mode=rw"  # which would not create a file that is missing
+        self._connection = sqlite3.connect(uri, uri=True, timeout=0, isolation_level=None, check_same_thread=False)
+        self._threads = threads
+        self._running: Future[Any] | None = None
+        self._until = inf
         self.asking = False  # a statement has been sent, and what came of it is not known
+        try:
+            self._connection.execute("PRAGMA query_only = ON")
+        except BaseException:
+            self._connection.close()
+            raise
+        self._connection.set_progress_handler(self._is_over, _STEPS)
+
+    def _is_over(self) -> bool:
+        return perf_counter() > self._until
 
     async def fetch(self, text: str, values: Sequence[Any]) -> Sequence[Row]:
         self.asking = True
-        rows = await self.connection.execute_fetchall(text, values)
+        self._until = perf_counter() + _BRIEF
+        try:
+            rows = self._connection.execute(text, values).fetchall()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF not in _TRY_AGAIN:
+                raise
+            rows = await self._in_thread(self._fetch_patiently, text, values)
         self.asking = False
-        return rows  # type: ignore[return-value] # it promises an Iterable and gives a list
+        return rows
+
+    def _fetch_patiently(self, text: str, values: Sequence[Any]) -> list[Row]:
+        self._connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT * 1000}")
+        rows: list[Row] = self._connection.execute(text, values).fetchall()
+        self._connection.execute("PRAGMA busy_timeout = 0")
+        return rows
 
     async def stream(self, text: str, values: Sequence[Any], size: int) -> AsyncGenerator[Sequence[Row]]:
+        cursor = await self._in_thread(self._connection.execute, text, values)
+        while rows := await self._in_thread(cursor.fetchmany, size):
+            yield rows
+
+    async def _in_thread(self, work: Callable[..., T], *arguments: object) -> T:
         self.asking = True
-        async with self.connection.execute(text, values) as cursor:
-            while rows := list(await cursor.fetchmany(size)):
-                yield rows
+        self._until = inf
+        self._running = self._threads.submit(work, *arguments)
+        done: T = await asyncio.wrap_future(self._running)
         self.asking = False
+        return done
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[None]:
@@ -158,52 +205,49 @@ class _SQLiteReader(Reader):
             if not self.asking:  # or the connection is closed anyway
                 await self.fetch("ROLLBACK", ())
 
+    def close(self) -> None:
+        """Break off what still runs, and close the connection when it has ended."""
+        self._until = 0
+        if self._running is None:
+            self._connection.close()
+        else:
+            self._running.add_done_callback(lambda _: self._connection.close())
+
 
 class _SQLiteReaders(Readers):
-    """Every connection is a thread, which reads while the event loop goes on."""
-
     def __init__(self, url: str) -> None:
         self._file = DatabaseFile(url)
         self._free = asyncio.Semaphore(CONNECTIONS)
-        self._idle: list[aiosqlite.Connection] = []
+        self._threads = ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="sqlite")
+        self._idle: list[_SQLiteReader] = []
         self._closed = False
 
     @asynccontextmanager
     async def lend(self) -> AsyncIterator[Reader]:
         with unavailable_when_out_of_reach():
-            async with asyncio.timeout(CONNECTION_WAIT):
+            async with asyncio.timeout(CONNECTION_WAIT if self._free.locked() else None):
                 await self._free.acquire()
             try:
                 if self._file.is_another():
-                    await self._close_idle()
+                    self._close_idle()
                 file = self._file.identity
-                reader = _SQLiteReader(self._idle.pop() if self._idle else await self._open())
+                reader = self._idle.pop() if self._idle else _SQLiteReader(self._file.path, self._threads)
                 try:
                     yield reader
                 finally:
                     if reader.asking or self._closed or file != self._file.identity:
                         # Something broke off, this is the end, or the file has been replaced.
-                        await reader.connection.interrupt()
-                        await reader.connection.close()
+                        reader.close()
                     else:
-                        self._idle.append(reader.connection)
+                        self._idle.append(reader)
             finally:
                 self._free.release()
 
-    async def _open(self) -> aiosqlite.Connection:
-        uri = f"file:{quote(str(self._file.path))}?mode=rw"  # which would not create a file that is missing
-        connection = await aiosqlite.connect(uri, uri=True, timeout=BUSY_TIMEOUT, isolation_level=None)
-        try:
-            await connection.execute_fetchall("PRAGMA query_only = ON")
-        except BaseException:
-            await connection.close()
-            raise
-        return connection
-
     async def close(self) -> None:
         self._closed = True
-        await self._close_idle()
+        self._close_idle()
+        await asyncio.to_thread(self._threads.shutdown)
 
-    async def _close_idle(self) -> None:
+    def _close_idle(self) -> None:
         while self._idle:
-            await self._idle.pop().close()
+            self._idle.pop().close()

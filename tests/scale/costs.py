@@ -1,8 +1,9 @@
 """What it takes to answer a question: the statements that are asked, and what the database does for each."""
 
 import re
+import sqlite3
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -69,8 +70,11 @@ class NotedDatabase:
                 self.asked.append((text, values))
                 return await fetch(text, values)
 
-            reader.fetch = noted  # type: ignore[method-assign] # this reader is lent once
-            yield reader
+            reader.fetch = noted  # type: ignore[method-assign] # as long as it is lent
+            try:
+                yield reader
+            finally:
+                reader.fetch = fetch  # type: ignore[method-assign]
 
 
 async def _on_sqlite(reader: Reader, text: str, values: Sequence[Any]) -> Cost:
@@ -81,11 +85,11 @@ async def _on_sqlite(reader: Reader, text: str, values: Sequence[Any]) -> Cost:
         hundreds += 1
         return 0
 
-    connection: Any = reader
     steps = [str(row[3]) for row in await reader.fetch(f"EXPLAIN QUERY PLAN {text}", values)]
-    await connection.connection.set_progress_handler(count, 100)
-    await reader.fetch(text, values)
-    await connection.connection.set_progress_handler(None, 0)
+    [(_, _, file)] = await reader.fetch("PRAGMA database_list", ())
+    with closing(sqlite3.connect(file)) as connection:
+        connection.set_progress_handler(count, 100)
+        connection.execute(text, values).fetchall()
     scanned = re.compile(rf"SCAN ({'|'.join(_GROWING)})\b")
     return Cost(hundreds, [step for step in steps if scanned.match(step) or _searches_everywhere(step)])
 
