@@ -2,11 +2,11 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
 from sqlalchemy import event, make_url
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from db.connecting import (
@@ -23,6 +23,9 @@ from db.connecting import (
     unavailable_when_out_of_reach,
 )
 from db.readers import Reader, Readers, readers_of
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 _POOL: Mapping[str, Any] = {"pool_size": CONNECTIONS, "max_overflow": 0, "pool_timeout": CONNECTION_WAIT}
 
@@ -41,13 +44,18 @@ class Database:
             ValueError: when the URL is not usable.
         """
         require_usable(url)
+        self._url = url
+        self._read_only = read_only
+        self._statement_timeout = statement_timeout
+        self._file = None if url.startswith(POSTGRESQL) else DatabaseFile(url)
         self._readers: Readers = readers_of(url, statement_timeout=statement_timeout)
-        if url.startswith(POSTGRESQL):
-            self._file = None
-            self._engine = _postgresql(url, read_only=read_only, statement_timeout=statement_timeout)
-        else:
-            self._file = DatabaseFile(url)
-            self._engine = _sqlite(url, read_only=read_only)
+
+    @cached_property
+    def _engine(self) -> "AsyncEngine":
+        # A server, which only lends readers, does without it.
+        if self._file is None:
+            return _postgresql(self._url, read_only=self._read_only, statement_timeout=self._statement_timeout)
+        return _sqlite(self._url, read_only=self._read_only)
 
     def reader(self) -> AbstractAsyncContextManager[Reader]:
         """Lend a connection for what requests read, with nothing between it and the driver.
@@ -58,7 +66,7 @@ class Database:
         return self._readers.lend()
 
     @asynccontextmanager
-    async def connect(self) -> AsyncIterator[AsyncConnection]:
+    async def connect(self) -> AsyncIterator["AsyncConnection"]:
         """Lend a connection for reading.
 
         Raises:
@@ -71,7 +79,7 @@ class Database:
                 yield connection
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[AsyncConnection]:
+    async def transaction(self) -> AsyncIterator["AsyncConnection"]:
         """Lend a connection for writing: all of it is committed at the end, or nothing when the block raises.
 
         Raises:
@@ -86,10 +94,13 @@ class Database:
     async def close(self) -> None:
         """Close every connection."""
         await self._readers.close()
-        await self._engine.dispose()
+        if "_engine" in vars(self):
+            await self._engine.dispose()
 
 
-def _sqlite(url: str, *, read_only: bool) -> AsyncEngine:
+def _sqlite(url: str, *, read_only: bool) -> "AsyncEngine":
+    from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415 - see _engine
+
     # With a write-ahead log, readers go on while an import writes; with 16 MB of cache it writes each page less often.
     writing = ["journal_mode = WAL", "synchronous = NORMAL", "cache_size = -16000"]
     settings = ["query_only = ON"] if read_only else writing
@@ -122,7 +133,9 @@ def _sqlite(url: str, *, read_only: bool) -> AsyncEngine:
     return engine
 
 
-def _postgresql(url: str, *, read_only: bool, statement_timeout: int) -> AsyncEngine:
+def _postgresql(url: str, *, read_only: bool, statement_timeout: int) -> "AsyncEngine":
+    from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415 - see _engine
+
     settings = reader_settings(statement_timeout) if read_only else SERVER_SETTINGS
 
     async def connect() -> asyncpg.Connection:

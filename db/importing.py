@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import asyncpg
 import inflection
@@ -40,12 +40,14 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.schema import CreateTable, DropTable
 
 from db.documents import BadDocument, Document
 from db.engine import Database
 from db.tables import Text, clients, services, session_services, sessions, staff, workspaces
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
 _BATCH = 5_000  # documents
 _BATCH_BYTES = 4 * 1024 * 1024
@@ -268,7 +270,7 @@ _named = _remembered("import_names", "kind", "workspace_id", "id", disagreed=Boo
 class _Import:
     """One import, in the transaction of `connection`."""
 
-    def __init__(self, connection: AsyncConnection, *, replace: bool) -> None:
+    def __init__(self, connection: "AsyncConnection", *, replace: bool) -> None:
         self._connection = connection
         self._postgresql = connection.dialect.name == "postgresql"
         self._replace = replace

@@ -1,12 +1,14 @@
 """Workspaces: which there are, and adding and removing one."""
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import delete, func, insert, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.errors import WorkspaceNotFound
 from db.tables import clients, services, session_services, sessions, staff, workspaces
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
 
 class WorkspaceSize(NamedTuple):
@@ -16,7 +18,7 @@ class WorkspaceSize(NamedTuple):
     sessions: int
 
 
-async def list_workspaces(connection: AsyncConnection) -> list[WorkspaceSize]:
+async def list_workspaces(connection: "AsyncConnection") -> list[WorkspaceSize]:
     """All workspaces by id."""
     held = func.count(sessions.c.id)
     query = (
@@ -28,13 +30,13 @@ async def list_workspaces(connection: AsyncConnection) -> list[WorkspaceSize]:
     return [WorkspaceSize(*row) for row in await connection.execute(query)]
 
 
-async def workspace_exists(connection: AsyncConnection, workspace_id: str) -> bool:
+async def workspace_exists(connection: "AsyncConnection", workspace_id: str) -> bool:
     """Whether there is such a workspace."""
     query = select(workspaces.c.id).where(workspaces.c.id == workspace_id)
     return (await connection.execute(query)).first() is not None
 
 
-async def count_sessions(connection: AsyncConnection, workspace_id: str) -> int:
+async def count_sessions(connection: "AsyncConnection", workspace_id: str) -> int:
     """How many sessions a workspace holds.
 
     Raises:
@@ -46,7 +48,7 @@ async def count_sessions(connection: AsyncConnection, workspace_id: str) -> int:
     return int((await connection.execute(query)).scalar_one())
 
 
-async def add_workspace(connection: AsyncConnection, workspace_id: str) -> bool:
+async def add_workspace(connection: "AsyncConnection", workspace_id: str) -> bool:
     """Add an empty workspace; False when it was there already."""
     if await workspace_exists(connection, workspace_id):
         return False
@@ -54,7 +56,7 @@ async def add_workspace(connection: AsyncConnection, workspace_id: str) -> bool:
     return True
 
 
-async def remove_workspace(connection: AsyncConnection, workspace_id: str) -> int:
+async def remove_workspace(connection: "AsyncConnection", workspace_id: str) -> int:
     """Remove a workspace with all that it holds; returns how many sessions that were.
 
     Raises:

@@ -23,4 +23,4 @@ def test_the_wheel_holds_the_contract_the_migrations_and_the_command(tmp_path: P
     packages = ("openapi", "handlers", "db", "server")
     sources = {str(file.relative_to(ROOT)) for package in packages for file in (ROOT / package).rglob("*.py")}
     assert sources | {"openapi/openapi.yaml"} <= names
-    assert "sessions-api = server.cli:main" in entry_points
+    assert "sessions-api = server.__main__:main" in entry_points
