@@ -8,7 +8,7 @@ PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
 FUZZ_SECONDS ?= 600
 
-.PHONY: setup run test scale check contract mutants fuzz bench profile verification-cost lock clean
+.PHONY: setup run test scale check contract mutants fuzz bench profile workers verification-cost lock clean
 
 # The environment is made anew when the locked requirements or the project's own metadata change.
 $(VENV)/run.stamp: requirements/run.txt pyproject.toml
@@ -57,6 +57,7 @@ bench: $(VENV)/run.stamp $(PEERS)/bench.stamp ## measure the server beside other
 
 profile: $(VENV)/run.stamp $(PEERS)/bench.stamp ## show where the server spends its time
 	@$(PEERS)/bin/python -W "ignore:XDG_RUNTIME_DIR is not set" -m bench.profile $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SESSIONS),--sessions $(SESSIONS)) $(if $(ONLY),--only $(ONLY))
+
 contract: $(VENV)/dev.stamp ## ask a server process 5,000 questions from its contract, on SQLite and on PostgreSQL
 	$(BIN)/python -W ignore -m tests.contract.fuzz --seeds 3 --examples 250 --least 5000
 
@@ -65,6 +66,10 @@ fuzz: $(VENV)/dev.stamp ## the same for as long as one likes: make fuzz FUZZ_SEC
 
 mutants: $(VENV)/dev.stamp ## make seeded mistakes in the security path, each of which a test has to notice
 	$(BIN)/python -m tests.mutants
+
+workers: $(VENV)/run.stamp $(PEERS)/bench.stamp ## measure one worker beside two
+	@$(PEERS)/bin/python -W "ignore:XDG_RUNTIME_DIR is not set" -m bench.workers $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS)) \
+	  $(if $(SESSIONS),--sessions $(SESSIONS)) $(if $(ONLY),--only $(ONLY))
 
 verification-cost: $(VENV)/dev.stamp ## what it costs to verify a token, by algorithm, when it comes first and again
 	$(BIN)/python -W ignore -m bench.verification

@@ -169,7 +169,7 @@ def _wait(server: Running, log: Path) -> None:
     while time.monotonic() < until and server.process.poll() is None:
         with suppress(OSError), socket.create_connection(("127.0.0.1", server.port)):
             return
-        time.sleep(0.05)
+        time.sleep(0.01)
     raise SystemExit(f"{server.server.title} does not start. {log} ends with:\n{log.read_text()[-2000:]}")
 
 

@@ -1,0 +1,86 @@
+"""One worker beside two: how soon they answer, what they answer and cost, and what each holds in memory."""
+
+import argparse
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from statistics import median
+from time import perf_counter
+
+from bench.check import ask
+from bench.questions import Question
+from bench.run import Scenario, choose, measure, number_text, scenarios_of
+from bench.servers import PostgreSQL, Running, Server, all_servers, end_on_signal, running
+from bench.store import FOLDER, ONE, OUR_PROGRAM, Store, opened_store
+
+_STARTS = 5
+
+
+def _command(workers: int) -> Callable[[int], list[str]]:
+    return lambda port: [str(OUR_PROGRAM), "serve", "--port", str(port), "--workers", str(workers), "--no-access-log"]
+
+
+@contextmanager
+def _answering(server: Server, store: Store) -> Iterator[tuple[Running, float]]:
+    """A server that has answered, and the seconds from its start until then."""
+    began = perf_counter()
+    with running([server], store, FOLDER / "logs") as (started,):
+        ask(started.port, Question(ONE))
+        yield started, perf_counter() - began
+
+
+def _memory_of_a_worker(server: Running) -> float:
+    """Megabytes that one worker has for itself alone. With several, uvicorn only watches over them."""
+    workers = [each for each in server.process.children() if "resource_tracker" not in " ".join(each.cmdline())]
+    return median(int(each.memory_full_info().uss) for each in workers or [server.process]) / 1e6
+
+
+def _measured(server: Server, scenarios: list[Scenario], store: Store, rounds: int, seconds: float) -> list[list[str]]:
+    starts = []
+    for _ in range(_STARTS - 1):
+        with _answering(server, store) as (_, start):
+            starts.append(start)
+    rows = []
+    with _answering(server, store) as (started, start):
+        starts.append(start)
+        for scenario in scenarios:
+            windows = [measure(started, PostgreSQL(store.postgresql_pid), scenario, seconds) for _ in range(rounds)]
+            rate, p50, p99, cpu, database_cpu, _ = map(median, zip(*windows, strict=True))
+            cpus = f"{number_text(cpu)} + {number_text(database_cpu)}"
+            rows.append([server.title, scenario.title, number_text(rate), number_text(p50), number_text(p99), cpus])
+        memory = _memory_of_a_worker(started)
+    return [[*row, number_text(memory), f"{median(starts):.2f}"] for row in rows]
+
+
+_COLUMNS = (
+    "workers",
+    "asked for",
+    "requests/s",
+    "p50 ms",
+    "p99 ms",
+    "CPU ms a request",
+    "MB a worker",
+    "s to the first answer",
+)
+
+
+def main() -> None:
+    """Print one table."""
+    parser = argparse.ArgumentParser(prog="make workers", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=1, help="of load in each window")
+    parser.add_argument("--sessions", type=int, default=200_000, help="in the large workspace")
+    parser.add_argument("--only", default="1,50,1000,repeat-50", help="questions")
+    arguments = parser.parse_args()
+    end_on_signal()
+    [ours] = [each for each in all_servers() if each.name == "ours"]
+    rows = [list(_COLUMNS), ["--:"] * len(_COLUMNS)]
+    with opened_store(arguments.sessions) as store:
+        for workers in (1, 2):
+            server = Server(f"workers-{workers}", str(workers), "yes", _command(workers), settings=ours.settings, ours=True)
+            scenarios = choose(scenarios_of(arguments.sessions), arguments.only.split(","))
+            rows += _measured(server, scenarios, store, arguments.rounds, arguments.seconds)
+    print("\n".join(f"| {' | '.join(row)} |" for row in rows))
+
+
+if __name__ == "__main__":
+    main()
