@@ -4,8 +4,10 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
+from starlette.testclient import TestClient
 
-from tests.conftest import ClientOf, Mint
+from tests.conftest import ClientOf, Databases, Mint, Store
+from tests.handlers.long_list import NUMBER, documents
 
 
 @pytest.fixture
@@ -13,5 +15,22 @@ def client(client_of: ClientOf, demo_url: str, mint: Mint) -> Iterator[httpx.Cli
     """The demo data, asked by somebody who may see every workspace."""
     client = client_of(demo_url)
     client.headers["Authorization"] = f"Bearer {mint(workspaces=['*'])}"
+    yield client
+    del client.headers["Authorization"]
+
+
+@pytest.fixture(scope="module")
+def long_url(databases: Databases, store: Store) -> str:
+    """A database with a list that is too long to be sent whole."""
+    url = databases.migrated()
+    store(url, documents(NUMBER))
+    return url
+
+
+@pytest.fixture
+def long(client_of: ClientOf, long_url: str, mint: Mint) -> Iterator[TestClient]:
+    """That database, asked by somebody who may see the list."""
+    client = client_of(long_url)
+    client.headers["Authorization"] = f"Bearer {mint(workspaces=['long'])}"
     yield client
     del client.headers["Authorization"]

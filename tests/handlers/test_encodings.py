@@ -1,16 +1,12 @@
 """Content codings: what is chosen, and that the coded answer is the answer."""
 
 import gzip
-from collections.abc import Iterator
 
 import httpx
 import pytest
 import zstandard
-from starlette.testclient import TestClient
 
 from handlers.encodings import CODINGS, SMALLEST, choose_coding, compress
-from tests.conftest import ClientOf, Databases, Mint, Store
-from tests.handlers.test_streaming import NUMBER, documents
 
 
 @pytest.mark.parametrize(
@@ -60,21 +56,6 @@ def test_what_is_compressed_is_the_same_when_it_is_not_any_more(coding: str) -> 
     body = b"abc" * 100_000
     assert decoded(coding, compress(coding, body)) == body
     assert len(compress(coding, body)) < len(body) / 100
-
-
-@pytest.fixture(scope="module")
-def long_url(databases: Databases, store: Store) -> str:
-    url = databases.migrated()
-    store(url, documents(NUMBER))
-    return url
-
-
-@pytest.fixture
-def long(client_of: ClientOf, long_url: str, mint: Mint) -> Iterator[TestClient]:
-    client = client_of(long_url)
-    client.headers["Authorization"] = f"Bearer {mint(workspaces=['long'])}"
-    yield client
-    del client.headers["Authorization"]
 
 
 def raw(client: httpx.Client, query: str, accepted: str) -> tuple[httpx.Headers, bytes]:

@@ -7,7 +7,7 @@ from base64 import encodebytes
 from collections.abc import Callable, Coroutine, Iterator
 from datetime import UTC, datetime
 from functools import wraps
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import jwt
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, rsa, x25519
+from cryptography.hazmat.primitives.asymmetric import x25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 from starlette.testclient import TestClient
@@ -36,31 +36,12 @@ from handlers.security import TokenRefused, TokenRules, token_verifier
 from server.app import create_app
 from server.settings import Settings
 from tests.conftest import WORKSPACE, Mint
+from tests.key_servers import KeyServer, jwk, pem
 from tests.signers import ec_key, ed448_key, ed25519_key, rsa_key
 
 ALL = frozenset(ASYMMETRIC)
 CLAIMS = {"sub": "u1", "exp": 4_102_444_800}
 RSA_HEADER = {"alg": "RS256"}
-
-
-def jwk(key: Any, **members: Any) -> dict[str, Any]:
-    """The JWK of a key; of a public one unless a private one is given. A member that is None is left out."""
-    public = key.public_key() if hasattr(key, "public_key") and "d" not in members else key
-    written: dict[str, Any]
-    match public:
-        case rsa.RSAPublicKey() | rsa.RSAPrivateKey():
-            written = RSAAlgorithm.to_jwk(public, as_dict=True)
-        case ec.EllipticCurvePublicKey():
-            written = ECAlgorithm.to_jwk(public, as_dict=True)
-        case _:
-            written = OKPAlgorithm.to_jwk(public, as_dict=True)
-    merged = {**written, "key_ops": None, **members}
-    return {name: value for name, value in merged.items() if value is not None}
-
-
-def pem(key: Any) -> bytes:
-    encoded: bytes = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    return encoded
 
 
 def private_pem(key: Any, form: PrivateFormat = PrivateFormat.PKCS8) -> bytes:
@@ -396,50 +377,6 @@ def test_a_file_whose_set_cannot_be_used_is_refused_with_every_reason(
 
 
 # A JWK set behind a URL ----------------------------------------------------------------------------------------------------
-
-
-class KeyServer:
-    """A real HTTP server that answers as it is told to, and remembers what it was asked for."""
-
-    def __init__(self) -> None:
-        self.requests: list[str] = []
-        self.answer: Any = {"keys": []}
-        """A JWK set, bytes to send as the body, or a function that gets the request handler."""
-        self.open = threading.Event()
-        """Answers wait while this is not set."""
-        self.open.set()
-        self.asked = threading.Semaphore(0)
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                outer.requests.append(self.path)
-                outer.asked.release()
-                outer.open.wait(10)
-                if callable(outer.answer):
-                    outer.answer(self)
-                    return
-                body = outer.answer if isinstance(outer.answer, bytes) else json.dumps(outer.answer).encode()
-                self.send_response(200)
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_args: Any) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.origin = f"http://127.0.0.1:{self._server.server_address[1]}"
-        self.url = f"{self.origin}/jwks"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
-        self._thread.start()
-
-    def close(self) -> None:
-        """Stop listening: from now on connections are refused."""
-        self.open.set()
-        if self._thread.is_alive():
-            self._server.shutdown()
-            self._thread.join()
-            self._server.server_close()
 
 
 @pytest.fixture

@@ -3,50 +3,24 @@
 import asyncio
 import functools
 import sqlite3
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import httpx
 import pytest
-from starlette.testclient import TestClient
 from starlette.types import Message, Receive, Scope, Send
 
 from db.demo import DOCUMENTED_SESSION
 from handlers.answers import Answer, AnswerRules, Part, Steps, Version, answer
 from handlers.pipeline import ARGUMENTS
 from handlers.sessions import LARGEST_WHOLE_LIST, list_sessions
-from openapi import timestamps
 from openapi.contract import load
 from openapi.errors import ContractViolation
-from tests.conftest import ClientOf, Databases, Mint, Store
+from tests.conftest import ClientOf, Mint, Store
+from tests.handlers.long_list import NUMBER, documents
 
 PATH = "/v1/workspace/long/sessions"
 OPERATION = load().operations["list_sessions"]
-NUMBER = 2 * LARGEST_WHOLE_LIST + 345
-
-
-def documents(number: int) -> list[dict[str, Any]]:
-    """In their order; every session has another date."""
-    first = timestamps.parse("2020-01-01").first
-    return [
-        {**DOCUMENTED_SESSION, "workspaceId": "long", "id": f"s{each}", "date": timestamps.write(first + each * 3_600_000)}
-        for each in range(number)
-    ]
-
-
-@pytest.fixture(scope="module")
-def long_url(databases: Databases, store: Store) -> str:
-    url = databases.migrated()
-    store(url, documents(NUMBER))
-    return url
-
-
-@pytest.fixture
-def long(client_of: ClientOf, long_url: str, mint: Mint) -> Iterator[TestClient]:
-    client = client_of(long_url)
-    client.headers["Authorization"] = f"Bearer {mint(workspaces=['long'])}"
-    yield client
-    del client.headers["Authorization"]
 
 
 def test_everything_is_the_same_list_as_the_pages_together(long: httpx.Client) -> None:

@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 from server.app import create_app
 from server.settings import read_settings
 from tests.conftest import SECRET, ClientOf, Mint
-from tests.handlers.test_keys import KeyServer, jwk, pem
+from tests.key_servers import KeyServer, jwk, pem
 from tests.signers import ec_key, ed448_key, ed25519_key, rsa_key
 
 SIGNERS: dict[str, Callable[[], Any]] = {"RSA": rsa_key, "P-256": ec_key, "Ed25519": ed25519_key, "Ed448": ed448_key}

@@ -23,8 +23,8 @@ from cryptography.hazmat.primitives.keywrap import aes_key_wrap
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tests.conftest import SECRET, WORKSPACE
-from tests.handlers.test_keys import KeyServer, jwk
 from tests.handlers.test_security import b64, document
+from tests.key_servers import KeyServer, jwk
 from tests.security.conftest import KINDS, SIGNERS, ServerOf
 from tests.signers import ec_key, ed448_key, ed25519_key, rsa_key
 

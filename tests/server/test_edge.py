@@ -15,7 +15,8 @@ from openapi.contract import load
 from server.app import create_app
 from server.settings import Settings, SettingsError, read_settings
 from tests.conftest import SECRET, WORKSPACE, ClientOf, Mint
-from tests.handlers.test_keys import ALL, KeyServer, jwk
+from tests.handlers.test_keys import ALL
+from tests.key_servers import KeyServer
 from tests.live import Connection, answers_in, serving, until
 from tests.signers import rsa_key
 
@@ -248,17 +249,6 @@ def test_the_settings_of_the_wire_are_read() -> None:
 
 
 # How many at a time --------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def key_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[KeyServer]:
-    """A key server that lets requests wait until it is opened."""
-    monkeypatch.setenv("no_proxy", "*")
-    server = KeyServer()
-    server.answer = {"keys": [jwk(rsa_key(), kid="a")]}
-    server.open.clear()
-    yield server
-    server.close()
 
 
 def asks(port: int, path: str, token: str | None = None) -> http.client.HTTPResponse:

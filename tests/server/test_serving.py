@@ -18,7 +18,7 @@ from db import demo
 from db.demo import DOCUMENTED_SESSION, FIRST_WORKSPACE
 from openapi.json import encode
 from tests.conftest import SECRET, Mint
-from tests.handlers.test_keys import KeyServer, jwk
+from tests.key_servers import KeyServer
 from tests.live import Connection, until
 from tests.signers import rsa_key
 
@@ -139,17 +139,6 @@ def test_a_list_that_breaks_off_cannot_be_taken_for_a_whole_one(start: Start, tm
 
 
 # The process ---------------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def key_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[KeyServer]:
-    """A key server that lets requests wait until it is opened."""
-    monkeypatch.setenv("no_proxy", "*")
-    server = KeyServer()
-    server.answer = {"keys": [jwk(rsa_key(), kid="a")]}
-    server.open.clear()
-    yield server
-    server.close()
 
 
 def port_of(server: subprocess.Popen[str]) -> int:

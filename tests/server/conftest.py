@@ -1,0 +1,19 @@
+"""What the tests of the server share."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.key_servers import KeyServer, jwk
+from tests.signers import rsa_key
+
+
+@pytest.fixture
+def key_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[KeyServer]:
+    """A key server that lets requests wait until it is opened."""
+    monkeypatch.setenv("no_proxy", "*")
+    server = KeyServer()
+    server.answer = {"keys": [jwk(rsa_key(), kid="a")]}
+    server.open.clear()
+    yield server
+    server.close()
