@@ -84,6 +84,10 @@ SERVER_SETTINGS = {"application_name": "sessions-api"}
 _ALONG_INDEXES = {"enable_seqscan": "off", "enable_bitmapscan": "off", "plan_cache_mode": "force_generic_plan"}
 """Every list is read along an index. A plan that is made once for all values saves making one at each request."""
 
+PLANS_ON_CITUS = "SELECT set_config('plan_cache_mode', 'auto', false) WHERE to_regproc('citus_version') IS NOT NULL"
+"""What a reader tells a server afterwards. Citus finds the shard by the values: a plan for all values it only has for the
+simplest statements, and makes an error of any other."""
+
 
 def reader_settings(statement_timeout: int) -> dict[str, str]:
     """What a PostgreSQL server is told about a connection that reads."""

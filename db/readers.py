@@ -23,6 +23,7 @@ from db.connecting import (
     CONNECT_TIMEOUT,
     CONNECTION_WAIT,
     CONNECTIONS,
+    PLANS_ON_CITUS,
     POSTGRESQL,
     DatabaseFile,
     reader_settings,
@@ -113,6 +114,9 @@ class _PostgreSQLReaders(Readers):
                 yield _PostgreSQLReader(connection)
 
     def _make_pool(self) -> Any:
+        async def prepare(connection: Any) -> None:
+            await connection.execute(PLANS_ON_CITUS)
+
         async def keep(_connection: Any) -> None:
             """A reader changes nothing about its connection, so there is nothing to reset, and no round trip for it."""
 
@@ -120,6 +124,7 @@ class _PostgreSQLReaders(Readers):
             self._url,
             min_size=0,
             max_size=CONNECTIONS,
+            init=prepare,
             reset=keep,
             timeout=CONNECT_TIMEOUT,
             server_settings=self._settings,

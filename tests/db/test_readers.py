@@ -1,4 +1,4 @@
-"""Reading from SQLite: in the event loop while it is brief, and in a thread when it is not."""
+"""Reading: from SQLite in the event loop while it is brief, and in a thread when it is not; and how PostgreSQL plans it."""
 
 import asyncio
 import sqlite3
@@ -6,11 +6,13 @@ from collections.abc import Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from db.engine import Database
 from db.errors import DatabaseUnavailable
 from db.readers import Reader
+from tests.conftest import Databases
 
 COUNT = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n {end}) SELECT count(*) FROM n"
 LONG = COUNT.format(end="WHERE i < 2000000")
@@ -101,3 +103,26 @@ def test_what_is_wrong_with_a_statement_is_said_at_once(file: Path) -> None:
 
     with pytest.raises(DatabaseUnavailable, match="no such table: elsewhere"):
         reading(file, read)
+
+
+@pytest.mark.parametrize("with_citus", [False, True])
+def test_plans_are_made_for_all_values_except_where_citus_needs_to_know_them(
+    postgresql_databases: Databases, *, with_citus: bool
+) -> None:
+    async def read(url: str) -> list[str]:
+        connection = await asyncpg.connect(url)
+        if with_citus:
+            await connection.execute("CREATE FUNCTION citus_version() RETURNS text RETURN 'Citus'")
+        await connection.close()
+        database = Database(url, read_only=True)
+        try:
+            modes = []
+            for _ in range(2):  # the second time, the connection has been given back in between
+                async with database.reader() as reader:
+                    [[mode]] = await reader.fetch("SHOW plan_cache_mode", ())
+                    modes.append(mode)
+            return modes
+        finally:
+            await database.close()
+
+    assert asyncio.run(read(postgresql_databases.migrated())) == (["auto"] * 2 if with_citus else ["force_generic_plan"] * 2)
