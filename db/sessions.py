@@ -112,12 +112,18 @@ _workspace_id = bindparam("workspace_id", type_=Text)
 _revision = select(workspaces.c.revision).where(workspaces.c.id == _workspace_id)
 
 
+def _each_of(name: str, alias: str | None, engine: str) -> Any:
+    """The values in a parameter as rows: an array on PostgreSQL, JSON text on SQLite."""
+    if engine == "postgresql":
+        return func.unnest(bindparam(name, type_=ARRAY(Text))).table_valued("value", name=alias).render_derived()
+    return func.json_each(bindparam(name, type_=String)).table_valued("value", name=alias)
+
+
 def _among(column: ColumnElement[Any], name: str, engine: str) -> ColumnElement[bool]:
-    """Whether a column is one of the values in a parameter: an array on PostgreSQL, JSON text on SQLite."""
+    """Whether a column is one of the values in a parameter."""
     if engine == "postgresql":
         return column == any_(bindparam(name, type_=ARRAY(Text)))
-    values: FromClause = func.json_each(bindparam(name, type_=String)).table_valued("value")
-    return column.in_(select(values.c.value))
+    return column.in_(select(_each_of(name, None, engine).c.value))
 
 
 def _list_of(values: Sequence[str], engine: str) -> Any:
@@ -154,6 +160,8 @@ _shown = select(
     _revision.scalar_subquery(),
 )
 _REVISION = -1  # where a row has it
+_STATUSES = ("scheduled", "in-progress", "completed", "cancelled")
+"""All that there are: a constraint of the table says so."""
 
 
 def _value(name: str) -> ColumnElement[str]:
@@ -164,6 +172,7 @@ class Way(Enum):
     """How the wanted sessions are come by. It changes what it costs to list them, and not which they are."""
 
     ALONG = "along an index that is in the order of the list, until there are enough"
+    BY_SERVICE = "along the bookings of each wanted service, which are in the order of dates, until there are enough of each"
     BOOKED = "by the bookings of the wanted services, which are few"
     CHANGED = "by what was changed since the wanted moment, which is little"
     BY_DAY = "along the days on which there is something that was changed since the wanted moment"
@@ -187,9 +196,13 @@ def _without_index(column: ColumnElement[str]) -> ColumnElement[str]:
     return column.concat(literal_column("''"))
 
 
-def _up_to(number: int, query: Select[Any]) -> Select[Any]:
+def _limited(query: Select[Any], limit: ColumnElement[Any]) -> Select[Any]:
     # SQLAlchemy would bind a value for an OFFSET that is not named.
-    return query.limit(literal_column(str(number))).offset(literal_column("0"))
+    return query.limit(limit).offset(literal_column("0"))
+
+
+def _up_to(number: int, query: Select[Any]) -> Select[Any]:
+    return _limited(query, literal_column(str(number)))
 
 
 def _conditions(filters: Sequence[str], leading: Sequence[str], engine: str) -> Iterator[ColumnElement[bool]]:
@@ -241,6 +254,9 @@ class Shape(NamedTuple):
 def sessions_query(shape: Shape, engine: str) -> Select[Any]:
     """The query that lists sessions; its values are those of `sessions_values`."""
     order = ORDERS[shape.sort]
+    if shape.way is Way.BY_SERVICE:
+        found = _shown.where(sessions.c.workspace_id == _workspace_id, _among_booked(shape, engine))
+        return _in_order(found, (_without_index(order.columns[0]), *order.columns[1:]), shape)
     leading, in_order = _plan(shape)
     columns: tuple[ColumnElement[Any], ...] = order.columns
     conditions = [*_conditions(shape.filters, leading, engine)]
@@ -275,6 +291,54 @@ def _plan(shape: Shape) -> tuple[Sequence[str], bool]:
             return (far if shape.after else near, far, one or "status"), True
         case Way.ALONG:
             return (one or "updated_since",), one is None
+
+
+def _along_bookings(shape: Shape, service: ColumnElement[str], status: ColumnElement[str]) -> Select[Any]:
+    """The keys of the first wanted sessions of one service and status: their columns in `_BY_DATE` as one text.
+
+    A session may be booked twice for a service. The index holds all that is asked but for what `sessions` says.
+    """
+    of, order = session_services.c, ORDERS[shape.sort]
+    columns = (of.date, of.start_time, of.session_id)
+    conditions = [of.workspace_id == _workspace_id, of.service_id == service, of.status == status]
+    near, _ = _ends(shape)
+    for name in ("date_from", "date_to"):
+        if name in shape.filters:
+            _, compare = _COMPARED[name]
+            conditions.append(compare(_without_index(of.date) if shape.after and name == near else of.date, _value(name)))
+    if shape.after:
+        conditions.append(_behind(order, columns))
+    if others := [name for name in ("staff_id", "updated_since") if name in shape.filters]:
+        its = select(sessions.c.id).where(*_conditions(others, (), ""), sessions.c.id == of.session_id)
+        # OFFSET keeps PostgreSQL from looking at all sessions first.
+        conditions.append(_up_to(1, its).correlate(session_services).exists())
+    key = of.date.concat(of.start_time).concat(of.session_id).label("key")
+    return _in_order(select(*columns, key).distinct().where(*conditions), columns, shape)
+
+
+def _among_booked(shape: Shape, engine: str) -> ColumnElement[bool]:
+    """Whether a session is one of the first that are booked for any of the wanted services, with any of the statuses."""
+    limit = bindparam("limit", type_=BigInteger)
+    service, status = _each_of("service_ids", "service", engine), _each_of("statuses", "wanted_status", engine)
+    each = _limited(_along_bookings(shape, service.c.value, status.c.value), limit).correlate(service, status)
+    if engine == "postgresql":
+        hit: FromClause = each.lateral("hit")
+        key = hit.c.key
+    else:  # which has no LATERAL; but the argument of a function may depend on what stands before it
+        keys = select(func.json_group_array(each.subquery().c.key)).correlate(service, status)
+        hit = func.json_each(keys.scalar_subquery()).table_valued("value", name="hit")
+        key = hit.c.value
+    merged = select(func.substr(key, literal_column("30"))).select_from(service, status, hit).group_by(key)
+    return _one_of(sessions.c.id, _limited(_in_order(merged, [key], shape), limit), engine)
+
+
+def _behind(order: Order, columns: Sequence[ColumnElement[Any]]) -> ColumnElement[bool]:
+    here, there = tuple_(*columns), tuple_(*map(_value, _position(order)))
+    return here < there if order.descending else here > there
+
+
+def _in_order(query: Select[Any], columns: Sequence[ColumnElement[Any]], shape: Shape) -> Select[Any]:
+    return query.order_by(*(column.desc() if ORDERS[shape.sort].descending else column for column in columns))
 
 
 def _ends(shape: Shape) -> tuple[str, str]:
@@ -345,6 +409,7 @@ def sessions_values(question: Question, engine: str, way: Way = Way.ALONG) -> tu
     if wanted.updated_since is not None:
         values["updated_since"] = _text_of(wanted.updated_since)
     shape = Shape(tuple(values), question.sort, question.after is not None, way)
+    values["statuses"] = _list_of(_STATUSES if wanted.status is None else (wanted.status,), engine)
     values["workspace_id"] = question.workspace_id
     if question.after is not None:
         values.update(zip(_position(ORDERS[question.sort]), question.after, strict=True))

@@ -21,7 +21,8 @@ CHANGES = [
     "INSERT INTO staff VALUES ('a', 'new', 'Name', '{date}')",
     "INSERT INTO services VALUES ('a', 'new', 'Name', '{date}')",
     (
-        "INSERT INTO session_services SELECT workspace_id, id, 9, '507f1f77bcf86cd799439013' FROM sessions"
+        "INSERT INTO session_services (workspace_id, session_id, position, service_id)"
+        " SELECT workspace_id, id, 9, '507f1f77bcf86cd799439013' FROM sessions"
         " WHERE workspace_id = 'a'"
     ),
     (

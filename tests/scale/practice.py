@@ -101,7 +101,10 @@ def _statements(words: Mapping[str, str]) -> list[str]:
         "workspace_id, id, client_id, staff_id, name, date, start_time, end_time, duration_minutes, status, field_values,"
         " attachments, notes, invoice, created_at, updated_at"
     )
-    booked = f"INSERT INTO session_services SELECT '$workspace', {session_id}, {{0}}, {{1}} FROM ({numbers}) AS numbers"
+    booked = (
+        "INSERT INTO session_services (workspace_id, session_id, position, service_id, status, date, start_time)"
+        f" SELECT '$workspace', {session_id}, {{0}}, {{1}}, {status}, {moment(date)}, {start} FROM ({numbers}) AS numbers"
+    )
     seconds = f" WHERE {_random(12, '20000')} = 0 OR {_random(13, '1000')} = 0 OR i % 3 = 0"
     return [
         "INSERT INTO workspaces (id) VALUES ('$workspace')",
