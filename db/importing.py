@@ -164,7 +164,7 @@ def _set_aside(document: BadDocument, rejected: Callable[[BadDocument], None]) -
 _columns = {column.name: inflection.camelize(column.name, uppercase_first_letter=False) for column in sessions.columns}
 _row = itemgetter(*_columns.values())  # of the fields of a document, in the order of the columns of sessions
 _key = itemgetter("workspaceId", "id")
-_copied = itemgetter("status", "date", "startTime")  # to its bookings
+_copied = itemgetter("status", "date", "startTime", "staffId", "updatedAt")  # to its bookings
 
 
 class _Name(NamedTuple):

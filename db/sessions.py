@@ -255,8 +255,8 @@ def sessions_query(shape: Shape, engine: str) -> Select[Any]:
     """The query that lists sessions; its values are those of `sessions_values`."""
     order = ORDERS[shape.sort]
     if shape.way is Way.BY_SERVICE:
-        found = _shown.where(sessions.c.workspace_id == _workspace_id, _among_booked(shape, engine))
-        return _in_order(found, (_without_index(order.columns[0]), *order.columns[1:]), shape)
+        found = _shown.where(sessions.c.workspace_id == _workspace_id, _is_among_booked(shape, engine))
+        return _ordered(found, (_without_index(order.columns[0]), *order.columns[1:]), shape)
     leading, in_order = _plan(shape)
     columns: tuple[ColumnElement[Any], ...] = order.columns
     conditions = [*_conditions(shape.filters, leading, engine)]
@@ -266,12 +266,11 @@ def sessions_query(shape: Shape, engine: str) -> Select[Any]:
         # SQLite takes an index for a bound, and not for the order.
         conditions.append(columns[0] >= literal_column("''"))
     if shape.after:
-        here, there = tuple_(*columns), tuple_(*map(_value, _position(order)))
-        conditions.append(here < there if order.descending else here > there)
+        conditions.append(_behind(columns, shape))
     if shape.way is Way.BY_DAY:
         columns = (day_of_session, *columns)
         conditions.append(_one_of(day_of_session, select(_days(shape, engine, conditions).c.day), engine))
-    return _shown.where(*conditions).order_by(*(column.desc() if order.descending else column for column in columns))
+    return _ordered(_shown.where(*conditions), columns, shape)
 
 
 def _plan(shape: Shape) -> tuple[Sequence[str], bool]:
@@ -293,51 +292,54 @@ def _plan(shape: Shape) -> tuple[Sequence[str], bool]:
             return (one or "updated_since",), one is None
 
 
-def _along_bookings(shape: Shape, service: ColumnElement[str], status: ColumnElement[str]) -> Select[Any]:
-    """The keys of the first wanted sessions of one service and status: their columns in `_BY_DATE` as one text.
+def _booked_along(shape: Shape, service: ColumnElement[str], status: ColumnElement[str]) -> Select[Any]:
+    """Where the wanted sessions of one service and status stand in the order of dates, along the index of bookings.
 
-    A session may be booked twice for a service. The index holds all that is asked but for what `sessions` says.
+    The index holds all that is asked; a session may be booked twice for a service.
     """
-    of, order = session_services.c, ORDERS[shape.sort]
+    of = session_services.c
     columns = (of.date, of.start_time, of.session_id)
     conditions = [of.workspace_id == _workspace_id, of.service_id == service, of.status == status]
     near, _ = _ends(shape)
-    for name in ("date_from", "date_to"):
-        if name in shape.filters:
-            _, compare = _COMPARED[name]
-            conditions.append(compare(_without_index(of.date) if shape.after and name == near else of.date, _value(name)))
+    for name in shape.filters:
+        if name not in ("service_ids", "status"):
+            column, compare = _COMPARED[name]
+            held = of[column.name]
+            # One bound at each end: SQLite would take the wrong one of two.
+            conditions.append(compare(_without_index(held) if shape.after and name == near else held, _value(name)))
     if shape.after:
-        conditions.append(_behind(order, columns))
-    if others := [name for name in ("staff_id", "updated_since") if name in shape.filters]:
-        its = select(sessions.c.id).where(*_conditions(others, (), ""), sessions.c.id == of.session_id)
-        # OFFSET keeps PostgreSQL from looking at all sessions first.
-        conditions.append(_up_to(1, its).correlate(session_services).exists())
-    key = of.date.concat(of.start_time).concat(of.session_id).label("key")
-    return _in_order(select(*columns, key).distinct().where(*conditions), columns, shape)
+        conditions.append(_behind(columns, shape))
+    return _ordered(select(*columns).distinct().where(*conditions), columns, shape)
 
 
-def _among_booked(shape: Shape, engine: str) -> ColumnElement[bool]:
+def _is_among_booked(shape: Shape, engine: str) -> ColumnElement[bool]:
     """Whether a session is one of the first that are booked for any of the wanted services, with any of the statuses."""
     limit = bindparam("limit", type_=BigInteger)
     service, status = _each_of("service_ids", "service", engine), _each_of("statuses", "wanted_status", engine)
-    each = _limited(_along_bookings(shape, service.c.value, status.c.value), limit).correlate(service, status)
+    each = _limited(_booked_along(shape, service.c.value, status.c.value), limit).correlate(service, status)
+
+    def place(hit: FromClause) -> ColumnElement[str]:
+        """Where a session stands, as one text that sorts alike: dates are of one length, and times."""
+        return hit.c.date.concat(hit.c.start_time).concat(hit.c.session_id)
+
     if engine == "postgresql":
         hit: FromClause = each.lateral("hit")
-        key = hit.c.key
-    else:  # which has no LATERAL; but the argument of a function may depend on what stands before it
-        keys = select(func.json_group_array(each.subquery().c.key)).correlate(service, status)
-        hit = func.json_each(keys.scalar_subquery()).table_valued("value", name="hit")
-        key = hit.c.value
-    merged = select(func.substr(key, literal_column("30"))).select_from(service, status, hit).group_by(key)
-    return _one_of(sessions.c.id, _limited(_in_order(merged, [key], shape), limit), engine)
+        found = place(hit)
+    else:  # which has no LATERAL; but what a function is given may depend on what stands before it
+        places = select(func.json_group_array(place(each.subquery()))).correlate(service, status)
+        hit = func.json_each(places.scalar_subquery()).table_valued("value", name="hit")
+        found = hit.c.value
+    first = select(func.substr(found, literal_column("30"))).select_from(service, status, hit).group_by(found)
+    return _one_of(sessions.c.id, _limited(_ordered(first, [found], shape), limit), engine)
 
 
-def _behind(order: Order, columns: Sequence[ColumnElement[Any]]) -> ColumnElement[bool]:
+def _behind(columns: Sequence[ColumnElement[Any]], shape: Shape) -> ColumnElement[bool]:
+    order = ORDERS[shape.sort]
     here, there = tuple_(*columns), tuple_(*map(_value, _position(order)))
     return here < there if order.descending else here > there
 
 
-def _in_order(query: Select[Any], columns: Sequence[ColumnElement[Any]], shape: Shape) -> Select[Any]:
+def _ordered(query: Select[Any], columns: Sequence[ColumnElement[Any]], shape: Shape) -> Select[Any]:
     return query.order_by(*(column.desc() if ORDERS[shape.sort].descending else column for column in columns))
 
 
@@ -391,7 +393,7 @@ def sessions_statement(shape: Shape, engine: str) -> Statement:
 
 
 def sessions_values(question: Question, engine: str, way: Way = Way.ALONG) -> tuple[Shape, dict[str, Any]]:
-    """The shape of a question, and its values by name. That of `limit`, which only `Way.BY_DAY` needs, is not among them."""
+    """The shape of a question, and its values by name. That of `limit`, which some ways need, is not among them."""
     values: dict[str, Any] = {}
     wanted = question.wanted
     if wanted.client_id is not None:
@@ -423,33 +425,35 @@ def _text_of(moment: int) -> str:
     return timestamps.write(moment) if moment <= timestamps.LAST else "~"
 
 
-def _reasons(question: Question) -> tuple[Way, ...]:
-    """Why the wanted sessions may be few, so that it is worth asking."""
+def _ways(question: Question, *, page: bool) -> tuple[tuple[Way, ...], Way]:
+    """The ways to take if what they begin with is few, which is worth asking, and the way to take otherwise."""
     wanted = question.wanted
     if wanted.client_id is not None:
-        return ()
-    reasons = []
-    if wanted.service_ids is not None:
-        reasons.append(Way.BOOKED)
-    if wanted.updated_since is not None and ORDERS[question.sort].columns is _BY_DATE:
-        reasons.append(Way.CHANGED)
-    return tuple(reasons)
+        return (), Way.ALONG
+    by_date = ORDERS[question.sort].columns is _BY_DATE
+    by_service = page and by_date and wanted.service_ids is not None
+    if_few = []
+    if wanted.service_ids is not None and not by_service:
+        if_few.append(Way.BOOKED)
+    if wanted.updated_since is not None and by_date:
+        if_few.append(Way.CHANGED)
+    # A whole list is not for BY_SERVICE, which would collect it, nor for BY_DAY, which would count it.
+    if by_service:
+        return tuple(if_few), Way.BY_SERVICE
+    by_day = page and Way.CHANGED in if_few and wanted.staff_id is None
+    return tuple(if_few), Way.BY_DAY if by_day else Way.ALONG
 
 
 @lru_cache
-def _few_statement(reasons: tuple[Way, ...], engine: str) -> Statement:
-    """The statement that asks which reasons hold. It reads no more rows than it takes to say so."""
+def _few_statement(ways: tuple[Way, ...], engine: str) -> Statement:
+    """The statement that asks which ways begin with few. It reads no more rows than it takes to say so."""
     rows = {
         Way.BOOKED: _bookings(session_services.c.service_id, engine),
         Way.CHANGED: select(sessions.c.id).where(*_conditions(["updated_since"], ["updated_since"], engine)),
     }
-    counts = [select(func.count()).select_from(_up_to(_FEW[way] + 1, rows[way]).subquery()) for way in reasons]
-    return compile_statement(
-        select(
-            *(count.scalar_subquery() <= literal_column(str(_FEW[way])) for way, count in zip(reasons, counts, strict=True))
-        ),
-        engine,
-    )
+    counts = [select(func.count()).select_from(_up_to(_FEW[way] + 1, rows[way]).subquery()) for way in ways]
+    few = (count.scalar_subquery() <= literal_column(str(_FEW[way])) for way, count in zip(ways, counts, strict=True))
+    return compile_statement(select(*few), engine)
 
 
 _NAMED: dict[str, Table] = {"clients": clients, "staff": staff, "services": services}
@@ -554,7 +558,7 @@ class WorkspaceSessions:
 
     async def page(self, question: Question, limit: int) -> Page:
         """At most `limit` of the sessions, as they were at one moment."""
-        way = await self._way(question)
+        way = await self._way(question, page=True)
         for _ in range(2):
             rows = await self._rows(question, limit, way)
             revision = rows[0][_REVISION] if rows else self.revision
@@ -570,9 +574,7 @@ class WorkspaceSessions:
 
     async def everything(self, question: Question, size: int = 500) -> AsyncGenerator[Listed]:
         """All of the sessions as they were at one moment, `size` at a time, in memory that does not grow with them."""
-        way = await self._way(question)
-        # By day, changes would be counted that are listed all the same.
-        shape, values = sessions_values(question, self._reader.engine, Way.ALONG if way is Way.BY_DAY else way)
+        shape, values = sessions_values(question, self._reader.engine, await self._way(question, page=False))
         statement = sessions_statement(shape, self._reader.engine)
         async with (
             self._reader.snapshot(),
@@ -584,15 +586,14 @@ class WorkspaceSessions:
                     names = Names(rows[0][_REVISION])
                 yield await self._listed(rows, names)
 
-    async def _way(self, question: Question) -> Way:
-        if reasons := _reasons(question):
-            statement = _few_statement(reasons, self._reader.engine)
+    async def _way(self, question: Question, *, page: bool) -> Way:
+        if_few, otherwise = _ways(question, page=page)
+        if if_few:
+            statement = _few_statement(if_few, self._reader.engine)
             _, values = sessions_values(question, self._reader.engine)
             [row] = await self._reader.fetch(statement.text, statement.values(values))
-            for way, holds in zip(reasons, row, strict=True):
-                if holds:
-                    return way
-        return Way.BY_DAY if Way.CHANGED in reasons and question.wanted.staff_id is None else Way.ALONG
+            return next((way for way, few in zip(if_few, row, strict=True) if few), otherwise)
+        return otherwise
 
     async def _rows(self, question: Question, limit: int, way: Way) -> Sequence[Row]:
         shape, values = sessions_values(question, self._reader.engine, way)

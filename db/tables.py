@@ -105,12 +105,14 @@ session_services = Table(
     Column("status", Text, nullable=False, server_default=""),
     Column("date", Text, nullable=False, server_default=""),
     Column("start_time", Text, nullable=False, server_default=""),
+    Column("staff_id", Text, nullable=False, server_default=""),
+    Column("updated_at", Text, nullable=False, server_default=""),
     PrimaryKeyConstraint("workspace_id", "session_id", "position"),
     ForeignKeyConstraint(["workspace_id", "session_id"], ["sessions.workspace_id", "sessions.id"], ondelete="CASCADE"),
     ForeignKeyConstraint(["workspace_id", "service_id"], ["services.workspace_id", "services.id"]),
     Index(
         "ix_session_services_workspace_id_service_id_status_date",
-        *("workspace_id", "service_id", "status", "date", "start_time", "session_id"),
+        *("workspace_id", "service_id", "status", "date", "start_time", "session_id", "staff_id", "updated_at"),
     ),
 )
-"""The services of sessions. `status`, `date` and `start_time` are the session's: triggers see to it, whoever writes."""
+"""The services of sessions. From `status` on, columns are copies of the session's: triggers see to it, whoever writes."""

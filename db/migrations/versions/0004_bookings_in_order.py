@@ -1,6 +1,6 @@
-"""Bookings know when their session is, and its status, so that one index has a service's sessions in the order of a list.
+"""Bookings hold what lists are sorted and filtered by, so that one index has a service's sessions in the order of dates.
 
-See `Way.BOOKED` in db/sessions.py. Triggers keep the copies equal to what the session says, whoever writes.
+See `Way.BY_SERVICE` in db/sessions.py. Triggers keep the copies equal to what the session says, whoever writes.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ depends_on = None
 TABLE = "session_services"
 BEFORE = "ix_session_services_workspace_id_service_id_session_id"
 INDEX = "ix_session_services_workspace_id_service_id_status_date"
-COPIED = ("status", "date", "start_time")
+COPIED = ("status", "date", "start_time", "staff_id", "updated_at")
 TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
 
@@ -27,7 +27,7 @@ def upgrade() -> None:
     sqlite = op.get_bind().dialect.name == "sqlite"
     for statement in on_sqlite() if sqlite else on_postgresql():
         op.execute(statement)
-    op.create_index(INDEX, TABLE, ["workspace_id", "service_id", *COPIED, "session_id"])
+    op.create_index(INDEX, TABLE, ["workspace_id", "service_id", *COPIED[:3], "session_id", *COPIED[3:]])
 
 
 def listed(prefix: str) -> str:
@@ -97,9 +97,9 @@ BEGIN
 END $$
 """
 
-# PostgreSQL fires triggers in the order of their names, so these come behind those that move the revision, and must: moving it
-# locks the workspace, so that of two transactions which write to one, the later goes on when the earlier has ended, and what
-# the function asks then sees what the earlier did (READ COMMITTED; in stricter isolation the later one fails).
+# PostgreSQL fires triggers in the order of their names, so these come behind those that move the revision, and must: moving
+# it locks the workspace, so that of two transactions which write to one, the later goes on when the earlier has ended, and
+# what the function asks then sees what the earlier did (READ COMMITTED; in stricter isolation the later one fails).
 TRIGGERS = {
     f"{TABLE}_times_insert": f"INSERT ON {TABLE} REFERENCING NEW TABLE AS rows_after",
     f"{TABLE}_times_update": f"UPDATE ON {TABLE} REFERENCING NEW TABLE AS rows_after",
@@ -112,10 +112,7 @@ def on_postgresql() -> Iterator[str]:
     yield FUNCTION
     for name, event in TRIGGERS.items():
         table = name.partition("_times_")[0]
-        yield (
-            f"CREATE TRIGGER {name} AFTER {event}"
-            f" FOR EACH STATEMENT EXECUTE FUNCTION keep_bookings_in_step('{table}')"
-        )
+        yield (f"CREATE TRIGGER {name} AFTER {event} FOR EACH STATEMENT EXECUTE FUNCTION keep_bookings_in_step('{table}')")
 
 
 def downgrade() -> None:
