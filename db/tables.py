@@ -85,7 +85,7 @@ sessions = Table(
     ForeignKeyConstraint(["workspace_id", "staff_id"], ["staff.workspace_id", "staff.id"]),
     Index(None, "workspace_id", "date", "start_time", "id"),
     Index(None, "workspace_id", "client_id", "date", "start_time", "id"),
-    Index(None, "workspace_id", "staff_id", "date", "start_time", "id"),
+    Index(None, "workspace_id", "staff_id", "date", "start_time", "id", "updated_at"),
     Index(None, "workspace_id", "status", "date", "start_time", "id"),
     Index(None, "workspace_id", "updated_at", "id"),
 )

@@ -1,6 +1,7 @@
-"""Bookings hold what lists are sorted and filtered by, so that one index has a service's sessions in the order of dates.
+"""Indexes that hold all that the lists of a service, or of a member of the staff, are sorted and filtered by.
 
-See `Way.BY_SERVICE` in db/sessions.py. Triggers keep the copies equal to what the session says, whoever writes.
+For services, bookings hold copies of what their sessions say: see `Way.BY_SERVICE` in db/sessions.py. Triggers keep them
+equal, whoever writes.
 """
 
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ TABLE = "session_services"
 BEFORE = "ix_session_services_workspace_id_service_id_session_id"
 INDEX = "ix_session_services_workspace_id_service_id_status_date"
 COPIED = ("status", "date", "start_time", "staff_id", "updated_at")
+STAFF = "ix_sessions_workspace_id_staff_id_date_start_time_id"
 TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
 
@@ -28,6 +30,9 @@ def upgrade() -> None:
     for statement in on_sqlite() if sqlite else on_postgresql():
         op.execute(statement)
     op.create_index(INDEX, TABLE, ["workspace_id", "service_id", *COPIED[:3], "session_id", *COPIED[3:]])
+    op.drop_index(STAFF, "sessions")
+    in_order = ["workspace_id", "staff_id", "date", "start_time", "id"]
+    op.create_index(f"{STAFF}_updated_at", "sessions", [*in_order, "updated_at"])
 
 
 def listed(prefix: str) -> str:
@@ -116,6 +121,8 @@ def on_postgresql() -> Iterator[str]:
 
 
 def downgrade() -> None:
+    op.drop_index(f"{STAFF}_updated_at", "sessions")
+    op.create_index(STAFF, "sessions", ["workspace_id", "staff_id", "date", "start_time", "id"])
     if op.get_bind().dialect.name == "sqlite":
         for trigger in (*TRIGGERS, "sessions_times_insert"):
             op.execute(f"DROP TRIGGER {trigger}")
