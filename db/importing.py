@@ -166,6 +166,7 @@ def _set_aside(document: BadDocument, rejected: Callable[[BadDocument], None]) -
 _columns = {column.name: inflection.camelize(column.name, uppercase_first_letter=False) for column in sessions.columns}
 _row = itemgetter(*_columns.values())  # of the fields of a document, in the order of the columns of sessions
 _key = itemgetter("workspaceId", "id")
+_copied = itemgetter("status", "date", "startTime", "staffId", "updatedAt")  # to its bookings
 
 
 class _Name(NamedTuple):
@@ -375,8 +376,9 @@ class _Import:
         written = sorted(became)  # neighbours in the table fall on the same pages
         await self._insert(sessions, [_row(batch.latest[key]) for key in written])
         bookings = [
-            (*key, position, service_id)
+            (*key, position, service_id, *of_session)
             for key in written
+            for of_session in [_copied(batch.latest[key])]
             for position, service_id in enumerate(batch.latest[key]["serviceIds"])
         ]
         await self._insert(session_services, bookings)

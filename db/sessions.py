@@ -112,12 +112,18 @@ _workspace_id = bindparam("workspace_id", type_=Text)
 _revision = select(workspaces.c.revision).where(workspaces.c.id == _workspace_id)
 
 
+def _each_of(name: str, alias: str | None, engine: str) -> Any:
+    """The values in a parameter as rows: an array on PostgreSQL, JSON text on SQLite."""
+    if engine == "postgresql":
+        return func.unnest(bindparam(name, type_=ARRAY(Text))).table_valued("value", name=alias).render_derived()
+    return func.json_each(bindparam(name, type_=String)).table_valued("value", name=alias)
+
+
 def _among(column: ColumnElement[Any], name: str, engine: str) -> ColumnElement[bool]:
-    """Whether a column is one of the values in a parameter: an array on PostgreSQL, JSON text on SQLite."""
+    """Whether a column is one of the values in a parameter."""
     if engine == "postgresql":
         return column == any_(bindparam(name, type_=ARRAY(Text)))
-    values: FromClause = func.json_each(bindparam(name, type_=String)).table_valued("value")
-    return column.in_(select(values.c.value))
+    return column.in_(select(_each_of(name, None, engine).c.value))
 
 
 def _list_of(values: Sequence[str], engine: str) -> Any:
@@ -143,6 +149,8 @@ _shown = select(
     _revision.scalar_subquery(),
 )
 _REVISION = -1  # where a row has it, here and below
+_STATUSES = ("scheduled", "in-progress", "completed", "cancelled")
+"""All that there are: a constraint of the table says so."""
 
 
 def _value(name: str) -> ColumnElement[str]:
@@ -152,10 +160,13 @@ def _value(name: str) -> ColumnElement[str]:
 class Way(Enum):
     """How the wanted sessions are come by. It changes what it costs to list them, and not which they are."""
 
-    ALONG = "along an index that is in the order of the list, until there are enough"
-    BOOKED = "by the bookings of the wanted services, which are few"
-    CHANGED = "by what was changed since the wanted moment, which is little"
-    BY_DAY = "along the days on which there is something that was changed since the wanted moment"
+    ALONG = "along an index that is in the order of the list, testing each session, until there are enough"
+    BY_SERVICE = (
+        "along the bookings of each wanted service, in the order of dates, until there are enough of each; for a page"
+    )
+    BOOKED = "by all bookings of the wanted services, which are few, and sorted; where the list is whole, or not by date"
+    CHANGED = "by all that was changed since the wanted moment, which is little, and sorted"
+    BY_DAY = "along the days, to those on which there is something that was changed since the wanted moment; for a page"
 
 
 _FEW = {Way.BOOKED: 5_000, Way.CHANGED: 1_000}
@@ -176,9 +187,13 @@ def _without_index(column: ColumnElement[str]) -> ColumnElement[str]:
     return column.concat(literal_column("''"))
 
 
-def _up_to(number: int, query: Select[Any]) -> Select[Any]:
+def _limited(query: Select[Any], limit: ColumnElement[Any]) -> Select[Any]:
     # SQLAlchemy would bind a value for an OFFSET that is not named.
-    return query.limit(literal_column(str(number))).offset(literal_column("0"))
+    return query.limit(limit).offset(literal_column("0"))
+
+
+def _up_to(number: int, query: Select[Any]) -> Select[Any]:
+    return _limited(query, literal_column(str(number)))
 
 
 def _conditions(filters: Sequence[str], leading: Sequence[str], engine: str) -> Iterator[ColumnElement[bool]]:
@@ -229,41 +244,95 @@ class Shape(NamedTuple):
 
 def sessions_query(shape: Shape, engine: str) -> Select[Any]:
     """The query that lists sessions; its values are those of `sessions_values`."""
-    order = ORDERS[shape.sort]
-    leading, in_order = _plan(shape)
-    columns: tuple[ColumnElement[Any], ...] = order.columns
-    conditions = [*_conditions(shape.filters, leading, engine)]
+    leading, in_order = _plan(shape, engine)
+    columns: tuple[ColumnElement[Any], ...] = ORDERS[shape.sort].columns
     if not in_order:
         columns = (_without_index(columns[0]), *columns[1:])
-    elif not shape.after and not {*leading}.intersection(shape.filters):
+    if shape.way is Way.BY_SERVICE:  # bookings have been asked for everything
+        conditions = [*_conditions((), (), engine), _is_among_booked(shape, engine)]
+        return _ordered(_shown.where(*conditions), columns, shape)
+    conditions = [*_conditions(shape.filters, leading, engine)]
+    if in_order and not shape.after and not {*leading}.intersection(shape.filters):
         # SQLite takes an index for a bound, and not for the order.
         conditions.append(columns[0] >= literal_column("''"))
     if shape.after:
-        here, there = tuple_(*columns), tuple_(*map(_value, _position(order)))
-        conditions.append(here < there if order.descending else here > there)
+        conditions.append(_behind(columns, shape))
     if shape.way is Way.BY_DAY:
         columns = (day_of_session, *columns)
         conditions.append(_one_of(day_of_session, select(_days(shape, engine, conditions).c.day), engine))
-    return _shown.where(*conditions).order_by(*(column.desc() if order.descending else column for column in columns))
+    return _ordered(_shown.where(*conditions), columns, shape)
 
 
-def _plan(shape: Shape) -> tuple[Sequence[str], bool]:
+def _plan(shape: Shape, engine: str) -> tuple[Sequence[str], bool]:
     """The filters that an index is used for, and whether that index is in the order of the list."""
     # A client has few sessions, and a member of the staff not too many to look at each.
     one = next((name for name in _PEOPLE if name in shape.filters), None)
     match shape.way:
         case Way.BOOKED:
             return ("service_ids",), False
-        case Way.CHANGED:
-            return ("updated_since",), False
-        case Way.BY_DAY:
+        case Way.BY_SERVICE:
+            return (), False
+        case Way.CHANGED | Way.BY_DAY:
             return ("updated_since",), False
         case Way.ALONG if ORDERS[shape.sort].columns is _BY_DATE:
             # One bound at each end: SQLite would take the wrong one of two.
             near, far = _ends(shape)
-            return (far if shape.after else near, far, one or "status"), True
+            # The index of the staff holds that too; SQLite reads it there without being told, and told takes the other.
+            more = ("updated_since",) if one == "staff_id" and engine == "postgresql" else ()
+            return (far if shape.after else near, far, one or "status", *more), True
         case Way.ALONG:
             return (one or "updated_since",), one is None
+
+
+def _booked_along(shape: Shape, service: ColumnElement[str], status: ColumnElement[str]) -> Select[Any]:
+    """Where the wanted sessions of one service and status stand in the order of dates, along the index of bookings.
+
+    The index holds all that is asked; a session may be booked twice for a service.
+    """
+    of = session_services.c
+    columns = (of.date, of.start_time, of.session_id)
+    conditions = [of.workspace_id == _workspace_id, of.service_id == service, of.status == status]
+    near, _ = _ends(shape)
+    for name in shape.filters:
+        if name not in ("service_ids", "status"):
+            column, compare = _COMPARED[name]
+            held = of[column.name]
+            # One bound at each end: SQLite would take the wrong one of two.
+            conditions.append(compare(_without_index(held) if shape.after and name == near else held, _value(name)))
+    if shape.after:
+        conditions.append(_behind(columns, shape))
+    return _ordered(select(*columns).distinct().where(*conditions), columns, shape)
+
+
+def _is_among_booked(shape: Shape, engine: str) -> ColumnElement[bool]:
+    """Whether a session is one of the first that are booked for any of the wanted services, with any of the statuses."""
+    limit = bindparam("limit", type_=BigInteger)
+    service, status = _each_of("service_ids", "service", engine), _each_of("statuses", "wanted_status", engine)
+    each = _limited(_booked_along(shape, service.c.value, status.c.value), limit).correlate(service, status)
+
+    def place(hit: FromClause) -> ColumnElement[str]:
+        """Where a session stands, as one text that sorts alike: dates are of one length, and times."""
+        return hit.c.date.concat(hit.c.start_time).concat(hit.c.session_id)
+
+    if engine == "postgresql":
+        hit: FromClause = each.lateral("hit")
+        found = place(hit)
+    else:  # which has no LATERAL; but what a function is given may depend on what stands before it
+        places = select(func.json_group_array(place(each.subquery()))).correlate(service, status)
+        hit = func.json_each(places.scalar_subquery()).table_valued("value", name="hit")
+        found = hit.c.value
+    first = select(func.substr(found, literal_column("30"))).select_from(service, status, hit).group_by(found)
+    return _one_of(sessions.c.id, _limited(_ordered(first, [found], shape), limit), engine)
+
+
+def _behind(columns: Sequence[ColumnElement[Any]], shape: Shape) -> ColumnElement[bool]:
+    order = ORDERS[shape.sort]
+    here, there = tuple_(*columns), tuple_(*map(_value, _position(order)))
+    return here < there if order.descending else here > there
+
+
+def _ordered(query: Select[Any], columns: Sequence[ColumnElement[Any]], shape: Shape) -> Select[Any]:
+    return query.order_by(*(column.desc() if ORDERS[shape.sort].descending else column for column in columns))
 
 
 def _ends(shape: Shape) -> tuple[str, str]:
@@ -316,7 +385,7 @@ def sessions_statement(shape: Shape, engine: str) -> Statement:
 
 
 def sessions_values(question: Question, engine: str, way: Way = Way.ALONG) -> tuple[Shape, dict[str, Any]]:
-    """The shape of a question, and its values by name. That of `limit`, which only `Way.BY_DAY` needs, is not among them."""
+    """The shape of a question, and its values by name. That of `limit`, which some ways need, is not among them."""
     values: dict[str, Any] = {}
     wanted = question.wanted
     if wanted.client_id is not None:
@@ -334,6 +403,7 @@ def sessions_values(question: Question, engine: str, way: Way = Way.ALONG) -> tu
     if wanted.updated_since is not None:
         values["updated_since"] = _text_of(wanted.updated_since)
     shape = Shape(tuple(values), question.sort, question.after is not None, way)
+    values["statuses"] = _list_of(_STATUSES if wanted.status is None else (wanted.status,), engine)
     values["workspace_id"] = question.workspace_id
     if question.after is not None:
         values.update(zip(_position(ORDERS[question.sort]), question.after, strict=True))
@@ -347,33 +417,35 @@ def _text_of(moment: int) -> str:
     return timestamps.write(moment) if moment <= timestamps.LAST else "~"
 
 
-def _reasons(question: Question) -> tuple[Way, ...]:
-    """Why the wanted sessions may be few, so that it is worth asking."""
+def _ways(question: Question, *, page: bool) -> tuple[tuple[Way, ...], Way]:
+    """The ways to take if what they begin with is few, which is worth asking, and the way to take otherwise."""
     wanted = question.wanted
     if wanted.client_id is not None:
-        return ()
-    reasons = []
-    if wanted.service_ids is not None:
-        reasons.append(Way.BOOKED)
-    if wanted.updated_since is not None and ORDERS[question.sort].columns is _BY_DATE:
-        reasons.append(Way.CHANGED)
-    return tuple(reasons)
+        return (), Way.ALONG
+    by_date = ORDERS[question.sort].columns is _BY_DATE
+    by_service = page and by_date and wanted.service_ids is not None
+    if_few = []
+    if wanted.service_ids is not None and not by_service:
+        if_few.append(Way.BOOKED)
+    if wanted.updated_since is not None and by_date:
+        if_few.append(Way.CHANGED)
+    # A whole list is not for BY_SERVICE, which would collect it, nor for BY_DAY, which would count it.
+    if by_service:
+        return tuple(if_few), Way.BY_SERVICE
+    by_day = page and Way.CHANGED in if_few and wanted.staff_id is None
+    return tuple(if_few), Way.BY_DAY if by_day else Way.ALONG
 
 
 @lru_cache
-def _few_statement(reasons: tuple[Way, ...], engine: str) -> Statement:
-    """The statement that asks which reasons hold. It reads no more rows than it takes to say so."""
+def _few_statement(ways: tuple[Way, ...], engine: str) -> Statement:
+    """The statement that asks which ways begin with few. It reads no more rows than it takes to say so."""
     rows = {
         Way.BOOKED: _bookings(session_services.c.service_id, engine),
         Way.CHANGED: select(sessions.c.id).where(*_conditions(["updated_since"], ["updated_since"], engine)),
     }
-    counts = [select(func.count()).select_from(_up_to(_FEW[way] + 1, rows[way]).subquery()) for way in reasons]
-    return compile_statement(
-        select(
-            *(count.scalar_subquery() <= literal_column(str(_FEW[way])) for way, count in zip(reasons, counts, strict=True))
-        ),
-        engine,
-    )
+    counts = [select(func.count()).select_from(_up_to(_FEW[way] + 1, rows[way]).subquery()) for way in ways]
+    few = (count.scalar_subquery() <= literal_column(str(_FEW[way])) for way, count in zip(ways, counts, strict=True))
+    return compile_statement(select(*few), engine)
 
 
 _NAMED: dict[str, Table] = {"clients": clients, "staff": staff, "services": services}
@@ -492,7 +564,7 @@ class WorkspaceSessions:
 
     async def page(self, question: Question, limit: int) -> Page:
         """At most `limit` of the sessions, as they were at one moment."""
-        way = await self._way(question)
+        way = await self._way(question, page=True)
         for _ in range(2):
             rows = await self._rows(question, limit, way)
             revision = rows[0][_REVISION] if rows else self.revision
@@ -508,9 +580,7 @@ class WorkspaceSessions:
 
     async def everything(self, question: Question, size: int = 500) -> AsyncGenerator[Listed]:
         """All of the sessions as they were at one moment, `size` at a time, in memory that does not grow with them."""
-        way = await self._way(question)
-        # By day, changes would be counted that are listed all the same.
-        shape, values = sessions_values(question, self._reader.engine, Way.ALONG if way is Way.BY_DAY else way)
+        shape, values = sessions_values(question, self._reader.engine, await self._way(question, page=False))
         statement = sessions_statement(shape, self._reader.engine)
         async with (
             self._reader.snapshot(),
@@ -522,15 +592,14 @@ class WorkspaceSessions:
                     names = Names(rows[0][_REVISION])
                 yield await self._listed(rows, names)
 
-    async def _way(self, question: Question) -> Way:
-        if reasons := _reasons(question):
-            statement = _few_statement(reasons, self._reader.engine)
+    async def _way(self, question: Question, *, page: bool) -> Way:
+        if_few, otherwise = _ways(question, page=page)
+        if if_few:
+            statement = _few_statement(if_few, self._reader.engine)
             _, values = sessions_values(question, self._reader.engine)
             [row] = await self._reader.fetch(statement.text, statement.values(values))
-            for way, holds in zip(reasons, row, strict=True):
-                if holds:
-                    return way
-        return Way.BY_DAY if Way.CHANGED in reasons and question.wanted.staff_id is None else Way.ALONG
+            return next((way for way, few in zip(if_few, row, strict=True) if few), otherwise)
+        return otherwise
 
     async def _rows(self, question: Question, limit: int, way: Way) -> Sequence[Row]:
         shape, values = sessions_values(question, self._reader.engine, way)

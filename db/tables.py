@@ -85,7 +85,7 @@ sessions = Table(
     ForeignKeyConstraint(["workspace_id", "staff_id"], ["staff.workspace_id", "staff.id"]),
     Index(None, "workspace_id", "date", "start_time", "id"),
     Index(None, "workspace_id", "client_id", "date", "start_time", "id"),
-    Index(None, "workspace_id", "staff_id", "date", "start_time", "id"),
+    Index(None, "workspace_id", "staff_id", "date", "start_time", "id", "updated_at"),
     Index(None, "workspace_id", "status", "date", "start_time", "id"),
     Index(None, "workspace_id", "updated_at", "id"),
 )
@@ -102,8 +102,17 @@ session_services = Table(
     Column("session_id", Text, nullable=False),
     Column("position", Integer, nullable=False),
     Column("service_id", Text, nullable=False),
+    Column("status", Text, nullable=False, server_default=""),
+    Column("date", Text, nullable=False, server_default=""),
+    Column("start_time", Text, nullable=False, server_default=""),
+    Column("staff_id", Text, nullable=False, server_default=""),
+    Column("updated_at", Text, nullable=False, server_default=""),
     PrimaryKeyConstraint("workspace_id", "session_id", "position"),
     ForeignKeyConstraint(["workspace_id", "session_id"], ["sessions.workspace_id", "sessions.id"], ondelete="CASCADE"),
     ForeignKeyConstraint(["workspace_id", "service_id"], ["services.workspace_id", "services.id"]),
-    Index(None, "workspace_id", "service_id", "session_id"),
+    Index(
+        "ix_session_services_workspace_id_service_id_status_date",
+        *("workspace_id", "service_id", "status", "date", "start_time", "session_id", "staff_id", "updated_at"),
+    ),
 )
+"""The services of sessions. From `status` on, columns are copies of the session's: triggers see to it, whoever writes."""

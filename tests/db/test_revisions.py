@@ -1,9 +1,6 @@
 """Revisions: every change to what a workspace holds moves the workspace's revision forward, whoever makes it."""
 
 import asyncio
-import sqlite3
-from collections.abc import Callable, Iterator
-from typing import TypeAlias
 
 import asyncpg
 import pytest
@@ -12,8 +9,7 @@ from db.demo import DOCUMENTED_SESSION
 from db.engine import Database
 from db.workspaces import add_workspace, remove_workspace
 from tests.conftest import Databases, Store
-
-Execute: TypeAlias = Callable[[str], None]
+from tests.db.conftest import Execute
 
 DATE = "2024-01-20T00:00:00.000Z"
 CHANGES = [
@@ -21,7 +17,8 @@ CHANGES = [
     "INSERT INTO staff VALUES ('a', 'new', 'Name', '{date}')",
     "INSERT INTO services VALUES ('a', 'new', 'Name', '{date}')",
     (
-        "INSERT INTO session_services SELECT workspace_id, id, 9, '507f1f77bcf86cd799439013' FROM sessions"
+        "INSERT INTO session_services (workspace_id, session_id, position, service_id)"
+        " SELECT workspace_id, id, 9, '507f1f77bcf86cd799439013' FROM sessions"
         " WHERE workspace_id = 'a'"
     ),
     (
@@ -44,27 +41,6 @@ CHANGES = [
     ),
 ]
 """What another program may do to workspace a."""
-
-
-@pytest.fixture
-def two_workspaces(database_url: str, store: Store) -> str:
-    store(database_url, [{**DOCUMENTED_SESSION, "workspaceId": workspace_id} for workspace_id in ("a", "b")])
-    return database_url
-
-
-@pytest.fixture
-def execute(two_workspaces: str) -> Iterator[Execute]:
-    """A program that is not this one."""
-    if two_workspaces.startswith("sqlite"):
-        connection = sqlite3.connect(two_workspaces.removeprefix("sqlite:///"), isolation_level=None)
-        connection.execute("PRAGMA foreign_keys = ON")
-        yield lambda statement: connection.execute(statement).close()
-        connection.close()
-        return
-    with asyncio.Runner() as runner:
-        other = runner.run(asyncpg.connect(two_workspaces))
-        yield lambda statement: runner.run(other.execute(statement))
-        runner.run(other.close())
 
 
 def revisions(url: str) -> dict[str, int]:

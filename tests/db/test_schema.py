@@ -38,7 +38,7 @@ ROWS = (
         "INSERT INTO sessions VALUES ('w', 's', 'a', 'a', 'A name', '2024-01-20T00:00:00.000Z', '10:00', '11:30', 90,"
         " 'scheduled', '[]', '[]', '[]', NULL, '2024-01-15T10:00:00.000Z', '2024-01-15T10:00:00.000Z')"
     ),
-    "INSERT INTO session_services VALUES ('w', 's', 0, 'a')",
+    "INSERT INTO session_services (workspace_id, session_id, position, service_id) VALUES ('w', 's', 0, 'a')",
 )
 
 
@@ -220,11 +220,11 @@ BAD_ROWS = [
     ),
     "UPDATE sessions SET notes = NULL",
     *(f"UPDATE sessions SET invoice = '{json}'" for json in ("", "null", "[]", '"text"', "1", "{")),
-    "INSERT INTO session_services VALUES ('w', 's', 1, 'unknown')",
-    "INSERT INTO session_services VALUES ('w', 's', -1, 'a')",
-    "INSERT INTO session_services VALUES ('w', 's', 1000, 'a')",
-    "INSERT INTO session_services VALUES ('w', 's', 0, 'a')",
-    "INSERT INTO session_services VALUES ('w', 'unknown', 0, 'a')",
+    "INSERT INTO session_services (workspace_id, session_id, position, service_id) VALUES ('w', 's', 1, 'unknown')",
+    "INSERT INTO session_services (workspace_id, session_id, position, service_id) VALUES ('w', 's', -1, 'a')",
+    "INSERT INTO session_services (workspace_id, session_id, position, service_id) VALUES ('w', 's', 1000, 'a')",
+    "INSERT INTO session_services (workspace_id, session_id, position, service_id) VALUES ('w', 's', 0, 'a')",
+    "INSERT INTO session_services (workspace_id, session_id, position, service_id) VALUES ('w', 'unknown', 0, 'a')",
     "UPDATE sessions SET client_id = 'unknown'",
     "UPDATE sessions SET staff_id = 'unknown'",
     "UPDATE sessions SET workspace_id = 'unknown'",

@@ -53,8 +53,9 @@ def test_on_sqlite_the_list_is_read_along_an_index_and_needs_no_sorting(
     [
         (SessionFilter(), "date", 2),
         (SessionFilter(status="completed", staff_id="s"), "-updatedAt", 2),
+        (SessionFilter(service_ids=("a", "b"), status="completed", date_from=0), "date", 2),
         # One more asks whether those are few.
-        (SessionFilter(service_ids=("a", "b")), "date", 3),
+        (SessionFilter(service_ids=("a", "b")), "updatedAt", 3),
         (SessionFilter(updated_since=0), "-date", 3),
         (SessionFilter(updated_since=0, service_ids=("a",)), "date", 3),
         # It would change nothing.

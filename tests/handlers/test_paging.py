@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from db import demo
 from db.demo import DOCUMENTED_SESSION, FIRST_WORKSPACE
 from tests.conftest import ClientOf, Mint, Store
+from tests.handlers.test_list_sessions import IDS as SERVICES
+from tests.handlers.test_list_sessions import as_query, data_sets, expected, questions
 
 PATH = f"/v1/workspace/{FIRST_WORKSPACE}/sessions"
 FIRST = [document for document in demo.documents() if document["workspaceId"] == FIRST_WORKSPACE]
@@ -167,6 +169,81 @@ def test_a_cursor_opens_no_other_workspace(client: httpx.Client, mint: Mint) -> 
 
 def test_a_bad_cursor_is_told_before_a_missing_workspace(client: httpx.Client) -> None:
     assert client.get("/v1/workspace/missing/sessions?cursor=junk").status_code == 400
+
+
+# ---- pages of services -----------------------------------------------------------------------------------------------
+
+
+def booked(number: int, *service_ids: str, **changes: Any) -> dict[str, Any]:
+    names = {"serviceIds": list(service_ids), "serviceNames": [f"Service {id_}" for id_ in service_ids]}
+    return DOCUMENTED_SESSION | {"workspaceId": "booked", "id": f"{number:02}"} | names | changes
+
+
+BOOKED = [
+    # At the same moment: their ids decide.
+    *(booked(number, "a", "b") for number in range(5)),
+    # For one service twice, and three times.
+    booked(5, "a", "a", startTime="09:00"),
+    booked(6, "b", "a", "b", "b", startTime="12:00"),
+    # The same in other states.
+    booked(7, "a", "b", status="completed"),
+    booked(8, "b", status="cancelled", startTime="09:59"),
+    booked(9, "a", "c", status="in-progress", date="2024-01-19T00:00:00.000Z"),
+    booked(10, "c", date="2024-01-21T00:00:00.000Z"),
+    booked(11, date="2024-01-20T12:00:00.000Z"),
+]
+
+
+@pytest.mark.parametrize("sort", ["date", "-date"])
+@pytest.mark.parametrize("limit", [1, 2, 3, 11, 12])
+def test_the_pages_of_services_meet_each_session_once_in_order(
+    client_of: ClientOf, oracle_url: str, store: Store, mint: Mint, sort: str, limit: int
+) -> None:
+    store(oracle_url, BOOKED, workspaces=["booked"], fresh=True)
+    client, headers = client_of(oracle_url), {"Authorization": f"Bearer {mint(workspaces=['booked'])}"}
+    for asked in (
+        ["a"],
+        ["c"],
+        ["b", "a"],
+        ["a", "a", "b", "a"],
+        ["b", "unknown"],
+        ["unknown"],
+        ["a", *map(str, range(99))],
+    ):
+        address = f"/v1/workspace/booked/sessions?sort={sort}&limit={limit}&serviceIds={','.join(asked)}"
+        wanted = [document for document in BOOKED if {*document["serviceIds"]} & {*asked}]
+        pages = list(walk(client, address, headers))
+        met = [session["id"] for page in pages for session in page]
+        assert met == [document["id"] for document in in_order(wanted, sort)], asked
+        assert {len(page) for page in pages[:-1]} <= {limit}
+
+
+@settings(max_examples=40)
+@given(
+    documents=data_sets(),
+    question=questions,
+    service_ids=st.lists(st.sampled_from(SERVICES), min_size=1, max_size=4),
+    sort=st.sampled_from(["date", "-date"]),
+    limit=st.integers(1, 3),
+)
+def test_the_pages_of_any_question_about_services_agree_with_plain_python(
+    client_of: ClientOf,
+    oracle_url: str,
+    store: Store,
+    mint: Mint,
+    documents: list[dict[str, Any]],
+    question: dict[str, Any],
+    service_ids: list[str],
+    sort: str,
+    limit: int,
+) -> None:
+    store(oracle_url, documents, workspaces=["w1"], fresh=True)
+    question = question | {"serviceIds": service_ids}
+    query = httpx.QueryParams(as_query(question) | {"sort": sort, "limit": str(limit)})
+    headers = {"Authorization": f"Bearer {mint(workspaces=['w1'])}"}
+    pages = walk(client_of(oracle_url), f"/v1/workspace/w1/sessions?{query}", headers)
+    wanted = expected([document for document in documents if document["workspaceId"] == "w1"], question)
+    assert [session["id"] for page in pages for session in page] == (wanted[::-1] if sort == "-date" else wanted)
 
 
 # ---- pages while others write ---------------------------------------------------------------------------------------

@@ -78,6 +78,7 @@ def _statements(words: Mapping[str, str]) -> list[str]:
     # As MongoDB makes them: seconds first, so that later sessions have later ids.
     session_id = words["hex"].format(f"{created}", 8) + " || " + words["hex"].format("i", 16)
     client = f"CASE WHEN {_random(7, '100')} = 0 THEN 0 ELSE {_random(8, '$clients')} END"
+    staff = f"'staff' || {_random(15, '$staff')}"
     hour = words["decimal"].format(f"8 + {_random(9, '10')}", 2)
     start, end = (f"{hour} || ':' || " + words["decimal"].format(f"{_random(10, '2')} * 30 + {past}", 2) for past in (0, 25))
     # The cube of a number below one is seldom near one.
@@ -92,7 +93,7 @@ def _statements(words: Mapping[str, str]) -> list[str]:
         " SELECT '$workspace', {1}, '{2} ' || i, '2021-01-01T00:00:00.000Z' FROM ({3}) AS numbers"
     )
     rows = (
-        f" SELECT '$workspace', {session_id}, 'client' || ({client}), 'staff' || {_random(15, '$staff')},"
+        f" SELECT '$workspace', {session_id}, 'client' || ({client}), {staff},"
         f" 'Consultation ' || i, {moment(date)}, {start}, {end}, 25, {status},"
         """ '[{"fieldId":"f1","label":"Reason for the visit","value":"Follow-up ' || i || '"}]', '[]', '[]', NULL,"""
         f" {moment(created)}, {moment(updated)} FROM ({numbers}) AS numbers"
@@ -101,7 +102,10 @@ def _statements(words: Mapping[str, str]) -> list[str]:
         "workspace_id, id, client_id, staff_id, name, date, start_time, end_time, duration_minutes, status, field_values,"
         " attachments, notes, invoice, created_at, updated_at"
     )
-    booked = f"INSERT INTO session_services SELECT '$workspace', {session_id}, {{0}}, {{1}} FROM ({numbers}) AS numbers"
+    copied = f"{status}, {moment(date)}, {start}, {staff}, {moment(updated)}"
+    booked = (
+        f"INSERT INTO session_services SELECT '$workspace', {session_id}, {{0}}, {{1}}, {copied} FROM ({numbers}) AS numbers"
+    )
     seconds = f" WHERE {_random(12, '20000')} = 0 OR {_random(13, '1000')} = 0 OR i % 3 = 0"
     return [
         "INSERT INTO workspaces (id) VALUES ('$workspace')",

@@ -40,6 +40,8 @@ def test_no_question_scans_a_table_or_takes_work_that_grows_with_the_practice(da
 def ways(wanted: SessionFilter, sort: str) -> Iterator[Way]:
     if wanted.service_ids is not None:
         yield Way.BOOKED
+        if wanted.client_id is None and sort in ("date", "-date"):
+            yield Way.BY_SERVICE
     if wanted.updated_since is not None:
         yield Way.CHANGED
         if sort in ("date", "-date"):

@@ -1,0 +1,36 @@
+"""Another program that writes to the database."""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Iterator
+from typing import TypeAlias
+
+import asyncpg
+import pytest
+
+from db.demo import DOCUMENTED_SESSION
+from tests.conftest import Store
+
+Execute: TypeAlias = Callable[[str], None]
+
+
+@pytest.fixture
+def two_workspaces(database_url: str, store: Store) -> str:
+    """A database with the documented session in workspaces a and b."""
+    store(database_url, [{**DOCUMENTED_SESSION, "workspaceId": workspace_id} for workspace_id in ("a", "b")])
+    return database_url
+
+
+@pytest.fixture
+def execute(two_workspaces: str) -> Iterator[Execute]:
+    """A program that is not this one."""
+    if two_workspaces.startswith("sqlite"):
+        connection = sqlite3.connect(two_workspaces.removeprefix("sqlite:///"), isolation_level=None)
+        connection.execute("PRAGMA foreign_keys = ON")
+        yield lambda statement: connection.execute(statement).close()
+        connection.close()
+        return
+    with asyncio.Runner() as runner:
+        other = runner.run(asyncpg.connect(two_workspaces))
+        yield lambda statement: runner.run(other.execute(statement))
+        runner.run(other.close())
