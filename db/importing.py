@@ -301,6 +301,9 @@ class _Import:
         if self._postgresql:
             # One import at a time, as SQLite has it: what one found stored has to stay so until it has written.
             await self._connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+            # How foreign keys are looked up is planned once. A table that is tiny then would be read from end to end for
+            # every row that comes later, however large it has become.
+            await self._connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
         for table in _temporary.sorted_tables:
             await self._connection.execute(CreateTable(table))
 

@@ -8,6 +8,7 @@ from decimal import Decimal
 from io import BytesIO
 from typing import Any
 
+import asyncpg
 import msgspec
 import pytest
 from hypothesis import given, settings
@@ -609,6 +610,29 @@ def test_many_workspaces_and_more_documents_than_fill_a_batch(database_url: str)
     result = run(database_url, lines(*documents[:300]), replace=True)
     assert (result.unchanged, result.removed) == (300, 2_700)
     assert len(content_of(database_url)["clients"]) == 3_300
+
+
+def test_no_table_is_read_from_end_to_end_however_small_it_was(postgresql_databases: Databases) -> None:
+    url = postgresql_databases.migrated()
+    run(url, lines(document("s1")))
+    read_so_far = (
+        "SELECT relname, seq_scan FROM pg_stat_user_tables"
+        " WHERE relname IN ('workspaces', 'clients', 'staff', 'services', 'sessions', 'session_services')"
+    )
+
+    async def count() -> dict[str, int]:
+        connection = await asyncpg.connect(url)
+        await connection.execute("VACUUM ANALYZE")
+        scans = dict(await connection.fetch(read_so_far))
+        await connection.close()
+        return scans
+
+    before = asyncio.run(count())
+    # The first ones are written one by one, so that all is planned while the tables are tiny.
+    run(
+        url, lines(*(document(f"large{number}", notes=LARGE) for number in range(7)), *(document(f"s{n}") for n in range(9)))
+    )
+    assert asyncio.run(count()) == before
 
 
 def test_memory_does_not_grow_with_the_input(database_url: str) -> None:
