@@ -8,13 +8,14 @@ Documents are written in batches, each while the next is read. Memory holds two 
 staff members and services as are met again and again. What has to be remembered for longer is in temporary tables.
 
 A batch costs a few statements, however many documents it has and however many workspaces these are in: keys go along as
-arrays in PostgreSQL and as JSON in SQLite, and rows that are not there yet by COPY and `executemany`.
+arrays in PostgreSQL and as JSON in SQLite, and rows that are not there yet by COPY and in long INSERTs.
 """
 
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -51,6 +52,9 @@ _BATCH = 5_000  # documents
 _BATCH_BYTES = 4 * 1024 * 1024
 _AT_A_TIME = 10  # documents are read before the database is attended to
 _NAMES = 20_000  # are kept in memory, of clients, staff members and services together
+# Rows in one statement of SQLite, which takes 32,766 values. For each statement it copies the pages that this one changes,
+# to be able to take it back: with a statement for each row, that was most of what an import wrote.
+_ROWS = 1_000
 _PROBLEMS = 20  # that are kept to be shown
 _LOCK = 0x5E5510  # PostgreSQL's advisory lock that an import holds; any number that nobody else takes
 
@@ -504,5 +508,8 @@ class _Import:
                     await self._connection.invalidate(error)
                 raise
         else:
-            statement = str(table.insert().compile(dialect=self._connection.dialect))
-            await self._connection.exec_driver_sql(statement, list(rows))
+            insert, _, places = str(table.insert().compile(dialect=self._connection.dialect)).partition(" VALUES ")
+            for start in range(0, len(rows), _ROWS):
+                some = rows[start : start + _ROWS]
+                statement = f"{insert} VALUES {', '.join([places] * len(some))}"
+                await self._connection.exec_driver_sql(statement, tuple(chain.from_iterable(some)))

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import text
+from sqlalchemy import Engine, event, text
 
 from db.demo import DOCUMENTED_SESSION
 from db.documents import DEPTH, BadDocument, Document, DocumentReader
@@ -610,6 +610,22 @@ def test_many_workspaces_and_more_documents_than_fill_a_batch(database_url: str)
     result = run(database_url, lines(*documents[:300]), replace=True)
     assert (result.unchanged, result.removed) == (300, 2_700)
     assert len(content_of(database_url)["clients"]) == 3_300
+
+
+def test_sqlite_is_given_many_rows_in_a_statement(sqlite_databases: Databases) -> None:
+    url = sqlite_databases.migrated()
+    executed = 0
+
+    def count(_connection: Any, _cursor: Any, _statement: str, parameters: Any, _context: Any, executemany: Any) -> None:
+        nonlocal executed
+        executed += len(parameters) if executemany else 1
+
+    event.listen(Engine, "before_cursor_execute", count)
+    try:
+        assert run(url, lines(*(document(f"s{number}") for number in range(3_000)))).new == 3_000
+    finally:
+        event.remove(Engine, "before_cursor_execute", count)
+    assert 0 < executed < 50
 
 
 def test_no_table_is_read_from_end_to_end_however_small_it_was(postgresql_databases: Databases) -> None:
