@@ -8,13 +8,14 @@ Documents are written in batches, each while the next is read. Memory holds two 
 staff members and services as are met again and again. What has to be remembered for longer is in temporary tables.
 
 A batch costs a few statements, however many documents it has and however many workspaces these are in: keys go along as
-arrays in PostgreSQL and as JSON in SQLite, and rows that are not there yet by COPY and `executemany`.
+arrays in PostgreSQL and as JSON in SQLite, and rows that are not there yet by COPY and in long INSERTs.
 """
 
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -53,6 +54,9 @@ _BATCH = 5_000  # documents
 _BATCH_BYTES = 4 * 1024 * 1024
 _AT_A_TIME = 10  # documents are read before the database is attended to
 _NAMES = 20_000  # are kept in memory, of clients, staff members and services together
+# Rows in one statement of SQLite, which takes 32,766 values. For each statement it copies the pages that this one changes,
+# to be able to take it back: with a statement for each row, that was most of what an import wrote.
+_ROWS = 1_000
 _PROBLEMS = 20  # that are kept to be shown
 _LOCK = 0x5E5510  # PostgreSQL's advisory lock that an import holds; any number that nobody else takes
 
@@ -136,7 +140,7 @@ async def import_documents(
         written = asyncio.create_task(work.begin())
         try:
             async for batch in _batches(documents):
-                read += len(batch.documents) + len(batch.bad)
+                read += batch.read
                 for document in batch.bad:
                     if rejected is None or document.text is None:
                         refused += 1
@@ -165,8 +169,15 @@ def _set_aside(document: BadDocument, rejected: Callable[[BadDocument], None]) -
 
 _columns = {column.name: inflection.camelize(column.name, uppercase_first_letter=False) for column in sessions.columns}
 _row = itemgetter(*_columns.values())  # of the fields of a document, in the order of the columns of sessions
-_key = itemgetter("workspaceId", "id")
 _copied = itemgetter("status", "date", "startTime", "staffId", "updatedAt")  # to its bookings
+
+
+class _Session(NamedTuple):
+    """What a document makes of its session: the row, and those of its services."""
+
+    row: tuple[Any, ...]
+    service_ids: list[str]
+    bookings: list[tuple[Any, ...]]
 
 
 class _Name(NamedTuple):
@@ -185,35 +196,50 @@ _Names = dict[Table, dict[Key, _Name]]
 
 
 class _Batch:
-    """Documents that are written together, and what can be told of them before."""
+    """Documents that are written together, and what can be told of them before.
+
+    As much as can be is made ready here, while the database is busy with the batch before: it waits for whatever is left to
+    `_Import.write`.
+    """
 
     def __init__(self) -> None:
-        self.documents: list[Document] = []
+        self.begin = self.end = ("", 0)  # the places of the first document and of the last
+        self.sessions: list[tuple[Key, _Session]] = []
         self.bad: list[BadDocument] = []
-        self.first: dict[Key, dict[str, Any]] = {}
-        self.latest: dict[Key, dict[str, Any]] = {}
+        self.first: dict[Key, _Session] = {}
+        self.latest: dict[Key, _Session] = {}
         self.names: _Names = {clients: {}, staff: {}, services: {}}
         self._size = 0
 
     @property
     def is_full(self) -> bool:
-        return len(self.documents) + len(self.bad) >= _BATCH or self._size >= _BATCH_BYTES
+        return self.read >= _BATCH or self._size >= _BATCH_BYTES
+
+    @property
+    def read(self) -> int:
+        return len(self.sessions) + len(self.bad)
 
     def add(self, document: Document | BadDocument) -> None:
         if isinstance(document, BadDocument):
             self.bad.append(document)
             self._size += len(document.text or b"")
             return
-        self.documents.append(document)
-        self._size += document.size
-        fields = document.fields
-        key = _key(fields)
-        self.first.setdefault(key, fields)
-        self.latest[key] = fields
-        workspace_id, updated_at = fields["workspaceId"], fields["updatedAt"]
+        source, line, size, fields = document
+        self.end = (source, line)
+        if not self.sessions:
+            self.begin = self.end
+        self._size += size
+        workspace_id, id_, updated_at = fields["workspaceId"], fields["id"], fields["updatedAt"]
+        service_ids = fields["serviceIds"]
+        copied = _copied(fields)
+        bookings = [(workspace_id, id_, position, service_id, *copied) for position, service_id in enumerate(service_ids)]
+        key, session = (workspace_id, id_), _Session(_row(fields), service_ids, bookings)
+        self.sessions.append((key, session))
+        self.first.setdefault(key, session)
+        self.latest[key] = session
         self._give(clients, (workspace_id, fields["clientId"]), fields["clientName"], updated_at)
         self._give(staff, (workspace_id, fields["staffId"]), fields["staffName"], updated_at)
-        for service_id, name in zip(fields["serviceIds"], fields["serviceNames"], strict=True):
+        for service_id, name in zip(service_ids, fields["serviceNames"], strict=True):
             self._give(services, (workspace_id, service_id), name, updated_at)
 
     def _give(self, table: Table, key: Key, name: str, updated_at: str) -> None:
@@ -221,8 +247,10 @@ class _Batch:
         other = names.get(key)
         if other is None:
             names[key] = _Name(name, updated_at)
-        elif name != other.name or updated_at > other.updated_at:
+        elif name != other.name:
             names[key] = other.then(_Name(name, updated_at))
+        elif updated_at > other.updated_at:  # as above, and quicker
+            names[key] = _Name(name, updated_at, other.disagreed)
 
 
 async def _batches(documents: Iterable[Document | BadDocument]) -> AsyncIterator[_Batch]:
@@ -234,24 +262,21 @@ async def _batches(documents: Iterable[Document | BadDocument]) -> AsyncIterator
             batch = _Batch()
         elif number % _AT_A_TIME == 0:
             await asyncio.sleep(0)  # let the batch before be written meanwhile
-    if batch.documents or batch.bad:
+    if batch.read:
         yield batch
 
 
-def _changes(documents: list[Document], unchanged: dict[Key, bool]) -> Iterator[tuple[Key, str]]:
+def _changes(documents: list[tuple[Key, _Session]], unchanged: dict[Key, bool]) -> Iterator[tuple[Key, str]]:
     """What each document does to its session: `unchanged` says so for the first one to each that is stored."""
-    before: dict[Key, dict[str, Any]] = {}
-    for _, _, _, fields in documents:
-        key = _key(fields)
+    before: dict[Key, _Session] = {}
+    for key, session in documents:
         if key in before:
-            other = before[key]
-            same = _row(other) == _row(fields) and other["serviceIds"] == fields["serviceIds"]
-            yield key, "unchanged" if same else "changed"
+            yield key, "unchanged" if before[key] == session else "changed"
         elif key in unchanged:
             yield key, "unchanged" if unchanged[key] else "changed"
         else:
             yield key, "new"
-        before[key] = fields
+        before[key] = session
 
 
 _temporary = MetaData()
@@ -284,6 +309,9 @@ class _Import:
         if self._postgresql:
             # One import at a time, as SQLite has it: what one found stored has to stay so until it has written.
             await self._connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+            # How foreign keys are looked up is planned once. A table that is tiny then would be read from end to end for
+            # every row that comes later, however large it has become.
+            await self._connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
         for table in _temporary.sorted_tables:
             await self._connection.execute(CreateTable(table))
 
@@ -293,7 +321,7 @@ class _Import:
             named = [(bad.workspace_id, bad.session_id) for bad in batch.bad if bad.workspace_id and bad.session_id]
             self._withheld |= len(named) < len(batch.bad)
             await self._add(_in_input, [*named, *batch.first])
-        if not batch.documents:
+        if not batch.sessions:
             return
         try:
             occurring = [(id_,) for id_ in sorted({workspace_id for workspace_id, _ in batch.first})]
@@ -303,8 +331,7 @@ class _Import:
                 await self._write_names(table, names)
             await self._write_sessions(batch)
         except (IntegrityError, asyncpg.IntegrityConstraintViolationError) as error:
-            first, last = batch.documents[0], batch.documents[-1]
-            places = f"{first.source}:{first.line} to {last.source}:{last.line}"
+            places = " to ".join(f"{source}:{line}" for source, line in (batch.begin, batch.end))
             reason = error.orig if isinstance(error, IntegrityError) else error
             raise ImportFailed(f"the database refused a row of the documents from {places}: {reason}") from error
 
@@ -365,7 +392,7 @@ class _Import:
 
     async def _write_sessions(self, batch: _Batch) -> None:
         became: dict[Key, str] = {}
-        for key, change in _changes(batch.documents, await self._compare(batch.first)):
+        for key, change in _changes(batch.sessions, await self._compare(batch.first)):
             self._counts[change] += 1
             if change != "unchanged":
                 became.setdefault(key, change)
@@ -374,24 +401,18 @@ class _Import:
         if changed:
             await self._connection.execute(delete(sessions).where(self._among(sessions, changed)))
         written = sorted(became)  # neighbours in the table fall on the same pages
-        await self._insert(sessions, [_row(batch.latest[key]) for key in written])
-        bookings = [
-            (*key, position, service_id, *of_session)
-            for key in written
-            for of_session in [_copied(batch.latest[key])]
-            for position, service_id in enumerate(batch.latest[key]["serviceIds"])
-        ]
-        await self._insert(session_services, bookings)
+        await self._insert(sessions, [batch.latest[key].row for key in written])
+        await self._insert(session_services, [booking for key in written for booking in batch.latest[key].bookings])
 
-    async def _compare(self, documents: dict[Key, dict[str, Any]]) -> dict[Key, bool]:
+    async def _compare(self, given: dict[Key, _Session]) -> dict[Key, bool]:
         """For each of these sessions that is stored: whether it is stored as its document says."""
         same: dict[Key, bool] = {}
-        stored = select(sessions).where(self._among(sessions, list(documents)))
+        stored = select(sessions).where(self._among(sessions, list(given)))
         # A few at a time: stored sessions may be larger than those that are read.
         found = await self._connection.stream(stored, execution_options={"yield_per": 100})
         async for rows in found.partitions():
             for row in map(tuple, rows):
-                same[row[:2]] = row == _row(documents[row[:2]])
+                same[row[:2]] = row == given[row[:2]].row
         alike = [key for key, is_same in same.items() if is_same]
         if alike:
             of = session_services.c
@@ -400,7 +421,7 @@ class _Import:
             among = self._among(session_services, alike, "session_id")
             for workspace_id, session_id, service_id in await self._connection.execute(booked.where(among)):
                 services_of[workspace_id, session_id].append(service_id)
-            same |= {key: services_of[key] == documents[key]["serviceIds"] for key in alike}
+            same |= {key: services_of[key] == given[key].service_ids for key in alike}
         return same
 
     async def end(self, *, read: int, rejected: int) -> ImportResult:
@@ -491,5 +512,8 @@ class _Import:
                     await self._connection.invalidate(error)
                 raise
         else:
-            statement = str(table.insert().compile(dialect=self._connection.dialect))
-            await self._connection.exec_driver_sql(statement, list(rows))
+            insert, _, places = str(table.insert().compile(dialect=self._connection.dialect)).partition(" VALUES ")
+            for start in range(0, len(rows), _ROWS):
+                some = rows[start : start + _ROWS]
+                statement = f"{insert} VALUES {', '.join([places] * len(some))}"
+                await self._connection.exec_driver_sql(statement, tuple(chain.from_iterable(some)))

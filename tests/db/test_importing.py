@@ -8,11 +8,12 @@ from decimal import Decimal
 from io import BytesIO
 from typing import Any
 
+import asyncpg
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import text
+from sqlalchemy import Engine, event, text
 
 from db.demo import DOCUMENTED_SESSION
 from db.documents import DEPTH, BadDocument, Document, DocumentReader
@@ -609,6 +610,45 @@ def test_many_workspaces_and_more_documents_than_fill_a_batch(database_url: str)
     result = run(database_url, lines(*documents[:300]), replace=True)
     assert (result.unchanged, result.removed) == (300, 2_700)
     assert len(content_of(database_url)["clients"]) == 3_300
+
+
+def test_sqlite_is_given_many_rows_in_a_statement(sqlite_databases: Databases) -> None:
+    url = sqlite_databases.migrated()
+    executed = 0
+
+    def count(_connection: Any, _cursor: Any, _statement: str, parameters: Any, _context: Any, executemany: Any) -> None:
+        nonlocal executed
+        executed += len(parameters) if executemany else 1
+
+    event.listen(Engine, "before_cursor_execute", count)
+    try:
+        assert run(url, lines(*(document(f"s{number}") for number in range(3_000)))).new == 3_000
+    finally:
+        event.remove(Engine, "before_cursor_execute", count)
+    assert 0 < executed < 50
+
+
+def test_no_table_is_read_from_end_to_end_however_small_it_was(postgresql_databases: Databases) -> None:
+    url = postgresql_databases.migrated()
+    run(url, lines(document("s1")))
+    read_so_far = (
+        "SELECT relname, seq_scan FROM pg_stat_user_tables"
+        " WHERE relname IN ('workspaces', 'clients', 'staff', 'services', 'sessions', 'session_services')"
+    )
+
+    async def count() -> dict[str, int]:
+        connection = await asyncpg.connect(url)
+        await connection.execute("VACUUM ANALYZE")
+        scans = dict(await connection.fetch(read_so_far))
+        await connection.close()
+        return scans
+
+    before = asyncio.run(count())
+    # The first ones are written one by one, so that all is planned while the tables are tiny.
+    run(
+        url, lines(*(document(f"large{number}", notes=LARGE) for number in range(7)), *(document(f"s{n}") for n in range(9)))
+    )
+    assert asyncio.run(count()) == before
 
 
 def test_memory_does_not_grow_with_the_input(database_url: str) -> None:

@@ -1,8 +1,9 @@
 """The tables: how they are made, and what they refuse to hold."""
 
 import asyncio
+import importlib
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -250,3 +251,133 @@ def test_what_would_break_an_answer_cannot_be_stored(attempt: Attempt, statement
 def test_on_sqlite_values_of_other_types_and_nul_cannot_be_stored_either(attempt_on_sqlite: Attempt, statement: str) -> None:
     with pytest.raises(Refused, match=r"constraint|cannot store"):
         attempt_on_sqlite(statement)
+
+
+GOOD_MOMENTS = (
+    "2024-01-15T10:00:00.000Z",
+    "2024-02-29T23:59:59.999Z",
+    "0001-01-01T00:00:00.000Z",
+    "9999-12-31T19:30:09.090Z",
+)
+ARRAYS = ("[]", "[{}]", '[{"a": [1, null, "x"]}, {}]')
+
+
+def _mistyped(good: Iterable[str], characters: str) -> set[str]:
+    """These, and all that one replaced, added or missing character makes of them."""
+    made = set(good)
+    for value in good:
+        for place in range(len(value) + 1):
+            before, after = value[:place], value[place:]
+            made.add(before + after[1:])
+            made |= {before + character + rest for character in characters for rest in (after, after[1:])}
+    return made
+
+
+VALUES = {
+    "ID": [
+        *(
+            "",
+            "a",
+            "-",
+            "_",
+            "a" * 64,
+            "a" * 65,
+            "A-z_09" * 10,
+            "é" * 32,
+            "é" * 33,
+            "a\n",
+            "\na",
+            "a\nb",
+            "ä",
+            "ａ",
+            "K",
+            "ı",
+        ),
+        *(chr(code) for code in range(1, 256)),
+        *(f"a{chr(code)}b" for code in range(1, 256)),
+    ],
+    "TIMESTAMP": [
+        *_mistyped(GOOD_MOMENTS, " 0123569-+:.TtZz\n\t٣é"),
+        *(
+            f"{year}-{month:02}-{day:02}T12:00:00.000Z"
+            for year in (1900, 2000, 2023)
+            for month in range(14)
+            for day in range(33)
+        ),
+        *(f"2024-01-20T{time}.000Z" for time in ("24:00:00", "23:60:00", "23:59:60", "00:00:00", "99:99:99")),
+        *(
+            "now",
+            "today",
+            "epoch",
+            "infinity",
+            "-infinity",
+            "allballs",
+            "0000-01-01T00:00:00.000Z",
+            "10000-01-01T00:00:00.000Z",
+        ),
+        *(
+            "0044-03-15T12:00:00.00BC",
+            "0044-03-15T12:00:00.000Z BC",
+            "2024-01-20T10:00:00.000+00",
+            "20240120T100000.0000000Z",
+        ),
+        *("2024-01-20 10:00:00.000Z", "2024-01-20T10:00:00.0000", "2024-Jan-20T10:00:00.00Z", "01-20-2024T10:00:00.000Z"),
+    ],
+    "ARRAY_OF_OBJECTS": [
+        *_mistyped(ARRAYS, '[]{}",: 1n\\\n'),
+        *(
+            "null",
+            "{}",
+            "1",
+            "true",
+            '"[]"',
+            "[[]]",
+            "[{}, []]",
+            "[[{}]]",
+            " [] ",
+            "[ ]",
+            "[\n{}\n]",
+            "[{},]",
+            "[null]",
+            "[1]",
+        ),
+        *(
+            r'[{"a": "\u0000"}]',
+            r'[{"a": "\ud800"}]',
+            '[{"a": 1e400}]',
+            '[{"a": 1e200000}]',
+            '[{"a": 1, "a": 2}]',
+            '["text"]',
+        ),
+        *(f"[{', '.join(['{}'] * count)}]" for count in (9_999, 10_000, 10_001)),
+        *("[{}" + ", {}" * 9_999 + ", 1]", "[" * 100 + "]" * 100, "{" * 100),
+    ],
+}
+
+
+@pytest.mark.parametrize("constraint", VALUES)
+def test_the_quick_constraints_refuse_what_the_first_ones_did(postgresql_databases: Databases, constraint: str) -> None:
+    module = importlib.import_module("db.migrations.versions.0005_checks")
+    first, quick = (getattr(module, name).format(column="value") for name in (f"OLD_{constraint}", constraint))
+
+    url = postgresql_databases.migrated()
+
+    async def judge() -> list[tuple[str, bool, bool]]:
+        connection = await asyncpg.connect(url)
+        try:
+            # A constraint refuses by what is false, or by an error.
+            await connection.execute(
+                "CREATE FUNCTION pg_temp.takes(condition text, value text) RETURNS boolean LANGUAGE plpgsql AS $$"
+                " DECLARE taken boolean; BEGIN"
+                " EXECUTE format('SELECT %s FROM (SELECT $1 COLLATE \"C\" AS value) AS given', condition)"
+                " INTO taken USING value; RETURN taken IS NOT FALSE;"
+                " EXCEPTION WHEN data_exception THEN RETURN FALSE; END $$"
+            )
+            judged = "SELECT value, pg_temp.takes($1, value), pg_temp.takes($2, value) FROM unnest($3::text[]) AS value"
+            return [tuple(row) for row in await connection.fetch(judged, first, quick, VALUES[constraint])]
+        finally:
+            await connection.close()
+
+    verdicts = asyncio.run(judge())
+    assert [value for value, before, now in verdicts if before is not now] == []
+    assert {now for _, _, now in verdicts} == {True, False}
