@@ -15,6 +15,7 @@ from db.engine import Database
 from db.schema import migrate
 from tests.conftest import Databases, Store
 from tests.db.conftest import Execute
+from tests.scale.practice import fill
 
 SESSION, SERVICE = DOCUMENTED_SESSION["id"], DOCUMENTED_SESSION["serviceIds"][0]
 OTHER = "another"
@@ -129,6 +130,26 @@ def test_on_sqlite_it_does_not_matter_what_a_program_has_set(sqlite_databases: D
     assert connection.execute(WRONG).fetchone() == (0,)
     assert connection.execute("SELECT DISTINCT date FROM session_services").fetchall() == [(LATER,)]
     connection.close()
+
+
+def test_on_sqlite_a_session_is_written_without_a_look_at_the_bookings_of_others(sqlite_databases: Databases) -> None:
+    url = sqlite_databases.migrated()
+    asyncio.run(fill(url, {"w": 2_000}))
+    connection = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
+    connection.execute("CREATE TEMP TABLE one AS SELECT * FROM sessions LIMIT 1")
+    connection.execute("UPDATE one SET id = 'new'")
+    hundreds = 0
+
+    def count() -> int:
+        nonlocal hundreds
+        hundreds += 1
+        return 0
+
+    connection.set_progress_handler(count, 100)
+    connection.execute("INSERT INTO sessions SELECT * FROM one")
+    connection.execute(f"UPDATE sessions SET date = '{LATER}' WHERE workspace_id = 'w' AND id = 'new'")
+    connection.close()
+    assert hundreds < 50
 
 
 # ---- PostgreSQL, several at a time ----------------------------------------------------------------------------------

@@ -65,7 +65,8 @@ def on_sqlite() -> Iterator[str]:
         yield (
             f"CREATE TRIGGER sessions_times_{event[:6].lower()} AFTER {event} ON sessions"
             f" BEGIN UPDATE {TABLE} SET ({listed('')}) = ({listed('NEW.')})"
-            " WHERE workspace_id = NEW.workspace_id AND session_id = NEW.id"
+            # The bound shows SQLite which index to take.
+            " WHERE workspace_id = NEW.workspace_id AND session_id = NEW.id AND position >= 0"
             f" AND ({listed('')}) IS NOT ({listed('NEW.')}); END"
         )
 
