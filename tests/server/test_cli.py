@@ -87,8 +87,8 @@ def test_an_unknown_command_is_a_usage_error(run: Run) -> None:
 
 
 def test_migrate_creates_the_tables_and_a_second_time_says_that_they_are_there(run: Run) -> None:
-    assert run("migrate") == (0, "The tables are now of version 0004.\n", "")
-    assert run("migrate") == (0, "The tables are up to date (version 0004).\n", "")
+    assert run("migrate") == (0, "The tables are now of version 0005.\n", "")
+    assert run("migrate") == (0, "The tables are up to date (version 0005).\n", "")
 
 
 def test_check_finds_everything_in_order(run: Run) -> None:
