@@ -149,8 +149,8 @@ _shown = select(
     _revision.scalar_subquery(),
 )
 _REVISION = -1  # where a row has it, here and below
-_STATUSES = ("scheduled", "in-progress", "completed", "cancelled")
-"""All that there are: a constraint of the table says so."""
+STATUSES = ("scheduled", "in-progress", "completed", "cancelled")
+"""All that there are: the contract and a constraint of the table say so."""
 
 
 def _value(name: str) -> ColumnElement[str]:
@@ -403,7 +403,7 @@ def sessions_values(question: Question, engine: str, way: Way = Way.ALONG) -> tu
     if wanted.updated_since is not None:
         values["updated_since"] = _text_of(wanted.updated_since)
     shape = Shape(tuple(values), question.sort, question.after is not None, way)
-    values["statuses"] = _list_of(_STATUSES if wanted.status is None else (wanted.status,), engine)
+    values["statuses"] = _list_of(STATUSES if wanted.status is None else (wanted.status,), engine)
     values["workspace_id"] = question.workspace_id
     if question.after is not None:
         values.update(zip(_position(ORDERS[question.sort]), question.after, strict=True))

@@ -10,7 +10,8 @@ from db import demo
 from db.demo import FIRST_WORKSPACE
 from db.engine import Database
 from db.errors import DatabaseUnavailable
-from db.sessions import Question, SessionFilter, Sessions, sessions_statement, sessions_values
+from db.sessions import STATUSES, Question, SessionFilter, Sessions, sessions_statement, sessions_values
+from openapi.contract import load
 from tests.conftest import Store
 from tests.scale.costs import NotedDatabase
 
@@ -82,6 +83,11 @@ def test_a_page_takes_as_many_statements_however_much_it_holds_and_one_more_for_
     counts, found = asyncio.run(read())
     # What is booked is only asked of sessions that were found.
     assert counts == [statements + 2 * found, statements + found]
+
+
+def test_lists_of_services_know_every_status_of_the_contract() -> None:
+    # They seek the bookings of each: a status that they did not know would be missing from the list.
+    assert set(STATUSES) == set(load().document["components"]["schemas"]["SessionStatus"]["enum"])
 
 
 def test_a_reader_cannot_write(demo_url: str) -> None:
