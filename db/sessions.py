@@ -166,11 +166,16 @@ class Way(Enum):
     )
     BOOKED = "by all bookings of the wanted services, which are few, and sorted; where the list is whole, or not by date"
     CHANGED = "by all that was changed since the wanted moment, which is little, and sorted"
+    NEARBY = (
+        "by the first sessions from where the list begins, changed or not: enough if they hold a page, and not otherwise"
+    )
     BY_DAY = "along the days, to those on which there is something that was changed since the wanted moment; for a page"
 
 
 _FEW = {Way.BOOKED: 5_000, Way.CHANGED: 1_000}
 """Up to how many bookings or changes are better found first, and sorted."""
+_PAGES_NEARBY = 10
+"""How many pages of sessions are looked at for one that was changed since a moment."""
 
 _COMPARED: dict[str, tuple[Column[str], Callable[..., ColumnElement[bool]]]] = {
     "client_id": (sessions.c.client_id, operator.eq),
@@ -248,9 +253,9 @@ def sessions_query(shape: Shape, engine: str) -> Select[Any]:
     columns: tuple[ColumnElement[Any], ...] = ORDERS[shape.sort].columns
     if not in_order:
         columns = (_without_index(columns[0]), *columns[1:])
-    if shape.way is Way.BY_SERVICE:  # bookings have been asked for everything
-        conditions = [*_conditions((), (), engine), _is_among_booked(shape, engine)]
-        return _ordered(_shown.where(*conditions), columns, shape)
+    if shape.way in (Way.BY_SERVICE, Way.NEARBY):  # all has been asked by then
+        among = (_is_among_booked if shape.way is Way.BY_SERVICE else _is_nearby)(shape, engine)
+        return _ordered(_shown.where(*_conditions((), (), engine), among), columns, shape)
     conditions = [*_conditions(shape.filters, leading, engine)]
     if in_order and not shape.after and not {*leading}.intersection(shape.filters):
         # SQLite takes an index for a bound, and not for the order.
@@ -270,7 +275,7 @@ def _plan(shape: Shape, engine: str) -> tuple[Sequence[str], bool]:
     match shape.way:
         case Way.BOOKED:
             return ("service_ids",), False
-        case Way.BY_SERVICE:
+        case Way.BY_SERVICE | Way.NEARBY:
             return (), False
         case Way.CHANGED | Way.BY_DAY:
             return ("updated_since",), False
@@ -323,6 +328,17 @@ def _is_among_booked(shape: Shape, engine: str) -> ColumnElement[bool]:
         found = hit.c.value
     first = select(func.substr(found, literal_column("30"))).select_from(service, status, hit).group_by(found)
     return _one_of(sessions.c.id, _limited(_ordered(first, [found], shape), limit), engine)
+
+
+def _is_nearby(shape: Shape, engine: str) -> ColumnElement[bool]:
+    """Whether a session is one of the first that were changed since the wanted moment, as far as some pages tell."""
+    others = tuple(name for name in shape.filters if name != "updated_since")
+    along = sessions_query(shape._replace(filters=others, way=Way.ALONG), engine)
+    nearby: Select[Any] = along.with_only_columns(*ORDERS[shape.sort].columns, sessions.c.updated_at)
+    first = _limited(nearby, bindparam("nearby", type_=BigInteger)).subquery("nearby").c
+    changed = select(first.id).where(first.updated_at >= _value("updated_since"))
+    changed = _ordered(changed, [first[column.name] for column in ORDERS[shape.sort].columns], shape)
+    return _one_of(sessions.c.id, _limited(changed, bindparam("limit", type_=BigInteger)), engine)
 
 
 def _behind(columns: Sequence[ColumnElement[Any]], shape: Shape) -> ColumnElement[bool]:
@@ -602,10 +618,15 @@ class WorkspaceSessions:
         return otherwise
 
     async def _rows(self, question: Question, limit: int, way: Way) -> Sequence[Row]:
+        if way is Way.BY_DAY:
+            rows = await self._rows(question, limit, Way.NEARBY)
+            if len(rows) > limit:
+                return rows
         shape, values = sessions_values(question, self._reader.engine, way)
         statement = sessions_statement(shape, self._reader.engine)
         # One more than asked for tells whether there is a next page.
         values["limit"] = limit + 1
+        values["nearby"] = _PAGES_NEARBY * (limit + 1)
         return await self._reader.fetch(f"{statement.text} LIMIT {limit + 1}", statement.values(values))
 
     async def _listed(self, rows: Sequence[Row], names: Names) -> Listed:

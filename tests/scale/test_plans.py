@@ -45,6 +45,7 @@ def ways(wanted: SessionFilter, sort: str) -> Iterator[Way]:
     if wanted.updated_since is not None:
         yield Way.CHANGED
         if sort in ("date", "-date"):
+            yield Way.NEARBY
             yield Way.BY_DAY
 
 
@@ -52,7 +53,9 @@ async def ids(reader: Reader, question: Question, way: Way) -> list[str]:
     limit = 30
     shape, values = sessions_values(question, reader.engine, way)
     statement = sessions_statement(shape, reader.engine)
-    rows = await reader.fetch(f"{statement.text} LIMIT {limit}", statement.values(values | {"limit": limit}))
+    rows = await reader.fetch(
+        f"{statement.text} LIMIT {limit}", statement.values(values | {"limit": limit, "nearby": 10 * limit})
+    )
     return [row[0] for row in rows]
 
 
@@ -70,8 +73,11 @@ def test_every_way_leads_to_the_same_sessions_in_the_same_order(databases: Datab
                     question = Question("practice", each.wanted, sort, each.after)
                     along = await ids(reader, question, Way.ALONG)
                     for way in ways(each.wanted, sort):
-                        assert await ids(reader, question, way) == along, (each.name, sort, way)
-                        found += len(along)
+                        listed = await ids(reader, question, way)
+                        # What is nearby may not be all there is.
+                        expected = along[: len(listed)] if way is Way.NEARBY else along
+                        assert listed == expected, (each.name, sort, way)
+                        found += len(listed)
         await database.close()
         return found
 
