@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from statistics import median
-from time import perf_counter
+from time import perf_counter, sleep
 
 from bench.check import ask
 from bench.questions import Question
@@ -25,7 +25,12 @@ def _answering(server: Server, store: Store) -> Iterator[tuple[Running, float]]:
     began = perf_counter()
     with running([server], store, FOLDER / "logs") as (started,):
         ask(started.port, Question(ONE))
-        yield started, perf_counter() - began
+        seconds = perf_counter() - began
+        # Connections that come before a worker is there would all be another's.
+        log = FOLDER / "logs" / f"{server.name}.log"
+        while log.read_text().count("startup complete") < int(server.title):
+            sleep(0.01)
+        yield started, seconds
 
 
 def _memory_of_a_worker(server: Running) -> float:
@@ -69,7 +74,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=1, help="of load in each window")
     parser.add_argument("--sessions", type=int, default=200_000, help="in the large workspace")
-    parser.add_argument("--only", default="1,50,1000,repeat-50", help="questions")
+    parser.add_argument("--only", default="1,50,1000", help="questions")
     arguments = parser.parse_args()
     end_on_signal()
     [ours] = [each for each in all_servers() if each.name == "ours"]

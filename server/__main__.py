@@ -1,18 +1,38 @@
-"""The program `sessions-api`."""
+"""The program `sessions-api`, and each of its workers."""
 
 import gc
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NoReturn
+
+from starlette.types import ASGIApp
+
+
+@contextmanager
+def _importing() -> Iterator[None]:
+    # What is imported stays, and the collector would look through all of it again and again.
+    gc.disable()
+    # Connexion 3.3 imports Starlette's test client, which warns whoever starts the server.
+    warnings.filterwarnings("ignore", message="Using `httpx` with `starlette.testclient` is deprecated")
+    yield
+    gc.freeze()
+    gc.enable()
 
 
 def main() -> NoReturn:
     """Run the command line."""
-    # What is imported stays, and the collector would look through all of it again and again.
-    gc.disable()
-    from server import cli  # noqa: PLC0415 - after that
-
-    gc.freeze()
-    gc.enable()
+    with _importing():
+        from server import cli  # noqa: PLC0415 - after that
     cli.main()
+
+
+def create_app() -> ASGIApp:
+    """The application of a worker."""
+    with _importing():
+        from server.app import create_app_from_environment  # noqa: PLC0415 - after that
+    app: ASGIApp = create_app_from_environment()
+    return app
 
 
 if __name__ == "__main__":

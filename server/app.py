@@ -71,7 +71,7 @@ def create_app(settings: Settings) -> AsyncApp:
 
 
 def create_app_from_environment() -> AsyncApp:
-    """What `sessions-api serve` hands to uvicorn, and any other ASGI server can: the settings are read here."""
+    """What `sessions-api serve` serves, and any other ASGI server can: the settings are read here."""
     app = create_app(read_settings())
     settle()
     return app

@@ -7,15 +7,11 @@ import re
 import secrets
 import sys
 import time
-import warnings
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from itertools import chain
 from pathlib import Path
 from typing import Annotated, BinaryIO, NamedTuple, NoReturn, TypeVar
-
-# Connexion 3.3 imports Starlette's test client, which warns whoever starts the server.
-warnings.filterwarnings("ignore", message="Using `httpx` with `starlette.testclient` is deprecated")
 
 import jwt
 import typer

@@ -1,5 +1,6 @@
 """Running the application under uvicorn."""
 
+import os
 import socket
 from collections.abc import Callable
 from contextlib import suppress
@@ -48,8 +49,10 @@ def options(settings: Settings, *, access_log: bool = True) -> dict[str, Any]:
 def serve(host: str, port: int, settings: Settings, *, workers: int, access_log: bool) -> None:
     """Serve from the settings in the environment, which are these, until a signal ends it; exits the process when it cannot
     start. Each worker reads them anew, since what they hold does not cross from process to process."""
+    # What `server.__main__` does not want to hear, workers hear before they get there.
+    os.environ.setdefault("PYTHONWARNINGS", "ignore:Using `httpx` with `starlette.testclient` is deprecated")
     uvicorn.run(
-        "server.app:create_app_from_environment",
+        "server.__main__:create_app",
         factory=True,
         host=host,
         port=port,

@@ -117,6 +117,7 @@ def test_migrate_import_token_and_serve_are_all_that_it_takes(start: Start, work
     out, _ = server.communicate(timeout=TIMEOUT)
     assert server.returncode in (0, -signal.SIGTERM), out
     assert token not in out
+    assert "Warning" not in out
 
 
 def test_a_list_that_breaks_off_cannot_be_taken_for_a_whole_one(start: Start, tmp_path: Path) -> None:
