@@ -8,7 +8,7 @@ PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
 FUZZ_SECONDS ?= 600
 
-.PHONY: setup run test scale check contract mutants fuzz bench profile workers verification-cost lock clean
+.PHONY: setup run test faults scale check contract mutants fuzz bench profile workers verification-cost lock clean
 
 # The environment is made anew when the locked requirements or the project's own metadata change.
 $(VENV)/run.stamp: requirements/run.txt pyproject.toml
@@ -32,7 +32,10 @@ run: $(VENV)/run.stamp ## start the server with demo data, and print how to call
 test: $(VENV)/dev.stamp ## run every test
 	$(BIN)/pytest
 
-scale: $(VENV)/dev.stamp ## how long lists take with a million sessions of three, on both engines (twenty minutes, 6 GB of disk)
+faults: $(VENV)/dev.stamp ## the tests in which PostgreSQL stops, restarts, has no connections left or falls behind
+	$(BIN)/pytest tests/faults
+
+scale: $(VENV)/dev.stamp ## how long lists take with a million sessions of three, on both engines (five minutes, 6 GB of disk)
 	$(BIN)/python -m tests.scale
 
 check: $(VENV)/dev.stamp ## lint, types and the contract
