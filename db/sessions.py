@@ -526,12 +526,12 @@ class _NamesOfAll:
 
     def at(self, workspace_id: str, revision: int) -> Names:
         """The names that are known; without those of this workspace at another revision."""
+        if self._size > _NAMES_SIZE:
+            self._of.clear()
+            self._size = 0
         known = self._of.get(workspace_id)
         if known is None or known.revision != revision:
-            if self._size > _NAMES_SIZE:
-                self._of.clear()
-                self._size = 0
-            elif known is not None:
+            if known is not None:
                 self._size -= known.size
             known = self._of[workspace_id] = Names(revision)
             self._size += known.size

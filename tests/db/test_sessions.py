@@ -85,6 +85,26 @@ def test_a_page_takes_as_many_statements_however_much_it_holds_and_one_more_for_
     assert counts == [statements + 2 * found, statements + found]
 
 
+def test_names_that_take_too_much_memory_are_forgotten_and_asked_for_again(
+    demo_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def read() -> list[tuple[int, int]]:
+        database = Database(demo_url, read_only=True)
+        noted = NotedDatabase(database)
+        sessions, asked = Sessions(noted), []  # type: ignore[arg-type] # it lends readers
+        for size in (16_000_000, 16_000_000, 1_000, 1_000):
+            monkeypatch.setattr("db.sessions._NAMES_SIZE", size)
+            noted.asked.clear()
+            async with sessions.of(FIRST_WORKSPACE) as held:
+                listed = len((await held.page(Question(FIRST_WORKSPACE), 100)).listed.sessions)
+            asked.append((listed, len(noted.asked)))
+        await database.close()
+        return asked
+
+    # The revision, the list, what is booked, and names unless they are known.
+    assert asyncio.run(read()) == [(100, 4), (100, 3), (100, 4), (100, 4)]
+
+
 def test_lists_of_services_know_every_status_of_the_contract() -> None:
     # They seek the bookings of each: a status that they did not know would be missing from the list.
     assert set(STATUSES) == set(load().document["components"]["schemas"]["SessionStatus"]["enum"])
