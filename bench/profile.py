@@ -29,7 +29,7 @@ _STEPS = (
     ("rows", r"(?:_listed|_booked|_booked_together) \(db/sessions\.py"),
     ("ETag", r"blake2"),
     ("database: statement", r"sqlalchemy/|_cy\.c|greenlet|db/"),
-    ("database: driver", r"asyncpg|pgproto|aiosqlite|sqlite3|_sqlite/"),
+    ("database: driver", r"asyncpg|pgproto|sqlite3|_sqlite/"),
     ("our steps", r"handlers/|server/"),
     ("Connexion, Starlette", r"connexion/|starlette/"),
     ("uvicorn", r"uvicorn/(?:protocols|middleware)|httptools"),

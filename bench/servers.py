@@ -37,8 +37,9 @@ class Server:
     ours: bool = False
 
 
-def _ours(port: int) -> list[str]:
-    return [str(OUR_PROGRAM), "serve", "--port", str(port), "--workers", "1", "--no-access-log"]
+def ours(workers: int = 1) -> Callable[[int], list[str]]:
+    """The command that serves with our program."""
+    return lambda port: [str(OUR_PROGRAM), "serve", "--port", str(port), "--workers", str(workers), "--no-access-log"]
 
 
 def _uvicorn(module: str) -> Callable[[int], list[str]]:
@@ -64,8 +65,8 @@ def all_servers() -> list[Server]:
     servers = [
         Server("floor-sql", "bare ASGI + asyncpg, names aggregated in SQL", "no", _uvicorn("floor_sql")),
         Server("floor-python", "bare ASGI + asyncpg, names joined in Python", "no", _uvicorn("floor_python")),
-        Server("ours", "**sessions-api**", "yes", _ours, settings=without_cache, ours=True),
-        Server("ours-repeat", "**sessions-api**, the same again", "yes", _ours, keeps_answers=True, ours=True),
+        Server("ours", "**sessions-api**", "yes", ours(), settings=without_cache, ours=True),
+        Server("ours-repeat", "**sessions-api**, the same again", "yes", ours(), keeps_answers=True, ours=True),
     ]
     if not shutil.which("node"):
         print("Fastify and Express are left out: there is no node.", file=sys.stderr)
@@ -81,7 +82,7 @@ def all_servers() -> list[Server]:
         Server("fastapi", "FastAPI + Pydantic + SQLAlchemy ORM", "yes", _uvicorn("with_fastapi")),
         Server("connexion", "Connexion 3.3 + SQLAlchemy ORM", "yes", _uvicorn("with_connexion")),
         Server("floor-sqlite", "SQLite: bare ASGI + sqlite3", "no", _uvicorn("floor_sqlite"), on_sqlite=True),
-        Server("ours-sqlite", "SQLite: **sessions-api**", "yes", _ours, on_sqlite=True, settings=without_cache, ours=True),
+        Server("ours-sqlite", "SQLite: **sessions-api**", "yes", ours(), on_sqlite=True, settings=without_cache, ours=True),
     ]
     return servers
 

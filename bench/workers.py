@@ -1,7 +1,7 @@
 """One worker beside two: how soon they answer, what they answer and cost, and what each holds in memory."""
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from statistics import median
 from time import perf_counter, sleep
@@ -9,14 +9,10 @@ from time import perf_counter, sleep
 from bench.check import ask
 from bench.questions import Question
 from bench.run import Scenario, choose, measure, number_text, scenarios_of
-from bench.servers import PostgreSQL, Running, Server, all_servers, end_on_signal, running
-from bench.store import FOLDER, ONE, OUR_PROGRAM, Store, opened_store
+from bench.servers import PostgreSQL, Running, Server, all_servers, end_on_signal, ours, running
+from bench.store import FOLDER, ONE, Store, opened_store
 
 _STARTS = 5
-
-
-def _command(workers: int) -> Callable[[int], list[str]]:
-    return lambda port: [str(OUR_PROGRAM), "serve", "--port", str(port), "--workers", str(workers), "--no-access-log"]
 
 
 @contextmanager
@@ -77,11 +73,11 @@ def main() -> None:
     parser.add_argument("--only", default="1,50,1000", help="questions")
     arguments = parser.parse_args()
     end_on_signal()
-    [ours] = [each for each in all_servers() if each.name == "ours"]
+    [one] = [each for each in all_servers() if each.name == "ours"]
     rows = [list(_COLUMNS), ["--:"] * len(_COLUMNS)]
     with opened_store(arguments.sessions) as store:
         for workers in (1, 2):
-            server = Server(f"workers-{workers}", str(workers), "yes", _command(workers), settings=ours.settings, ours=True)
+            server = Server(f"workers-{workers}", str(workers), "yes", ours(workers), settings=one.settings, ours=True)
             scenarios = choose(scenarios_of(arguments.sessions), arguments.only.split(","))
             rows += _measured(server, scenarios, store, arguments.rounds, arguments.seconds)
     print("\n".join(f"| {' | '.join(row)} |" for row in rows))

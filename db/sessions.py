@@ -1,8 +1,9 @@
 """Sessions: the one thing that the service reads.
 
 A workspace is read at a revision (see `migrations/`): what has been read at it stays true while it stands. The rows of a
-list carry the revision that they were read at. So the names of clients, staff and services, which many rows share, are asked
-for once for each revision and not joined to every row, and a list is still what was stored at one moment.
+list carry the revision that they were read at. So what is booked is asked for once a page, and the names of clients, staff
+and services, which many rows share, once for each revision: neither is joined to every row, and a list is still what was
+stored at one moment.
 """
 
 import operator

@@ -6,7 +6,7 @@ what comes back checks a decoded value without looking at the contract again. `q
 time to check; for an answer that is refused, `openapi.contract` asks the schema as it was written where and why.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import jsonschema_rs
@@ -26,21 +26,8 @@ def to_json_schema(schema: Mapping[str, Any]) -> JSONSchema:
     """
     if "$ref" in schema:
         return {"$ref": schema["$ref"]}
-    translated: JSONSchema = {}
-    for keyword, value in schema.items():
-        match keyword:
-            case "properties":
-                translated[keyword] = {name: to_json_schema(property_) for name, property_ in value.items()}
-            case "items" | "not":
-                translated[keyword] = to_json_schema(value)
-            case "additionalProperties" if isinstance(value, Mapping):
-                translated[keyword] = to_json_schema(value)
-            case "allOf" | "anyOf" | "oneOf":
-                translated[keyword] = [to_json_schema(branch) for branch in value]
-            case "nullable" | "example" | "description" | "title" | "default" | "deprecated" | "discriminator":
-                pass
-            case _:
-                translated[keyword] = value
+    translated = {keyword: value for keyword, value in schema.items() if keyword not in _ANNOTATIONS}
+    translated = _with_parts(translated, to_json_schema)
     if schema.get("nullable") and "type" in schema:
         translated["type"] = [schema["type"], "null"]
         if "enum" in schema:
@@ -59,36 +46,39 @@ def quicken(schema: JSONSchema, components: Mapping[str, JSONSchema], within: tu
         name = schema["$ref"].removeprefix(_REFERENCE)
         return {**schema} if name in within else quicken(components[name], components, (*within, name))
 
-    def inner(schema: JSONSchema) -> JSONSchema:
-        return quicken(schema, components, within)
-
-    quick: JSONSchema = {}
-    for keyword, value in schema.items():
-        match keyword:
-            case "properties":
-                quick[keyword] = {name: inner(property_) for name, property_ in value.items()}
-            case "items" | "not":
-                quick[keyword] = inner(value)
-            case "additionalProperties" if isinstance(value, dict):
-                quick[keyword] = inner(value)
-            case "allOf" | "anyOf" | "oneOf":
-                quick[keyword] = [inner(branch) for branch in value]
-            case "required" if _is_closed(schema) and set(value) == set(schema["properties"]):
-                quick["minProperties"] = max(len(schema["properties"]), schema.get("minProperties", 0))
-            case "minProperties" if "minProperties" in quick:
-                pass
-            case "pattern" if value == _NO_NUL and "not" not in schema:
-                quick["not"] = {"type": "string", "pattern": r"\x00"}
-            case _:
-                quick[keyword] = value
+    quick = _with_parts(schema, lambda part: quicken(part, components, within))
+    properties = schema.get("properties", {})
+    if schema.get("additionalProperties") is False and properties and set(schema.get("required", ())) == set(properties):
+        del quick["required"]
+        quick["minProperties"] = max(len(properties), schema.get("minProperties", 0))
+    if schema.get("pattern") == _NO_NUL and "not" not in schema:
+        del quick["pattern"]
+        quick["not"] = {"type": "string", "pattern": r"\x00"}
     return quick
 
 
 _NO_NUL = r"^[^\x00]*$"
 
 
-def _is_closed(schema: JSONSchema) -> bool:
-    return schema.get("additionalProperties") is False and "properties" in schema and "patternProperties" not in schema
+_ANNOTATIONS = ("nullable", "example", "description", "title", "default", "deprecated", "discriminator")
+
+
+def _with_parts(schema: Mapping[str, Any], change: Callable[[Any], JSONSchema]) -> JSONSchema:
+    """A schema with each schema that it is made of changed."""
+    changed: JSONSchema = {}
+    for keyword, value in schema.items():
+        match keyword:
+            case "properties":
+                changed[keyword] = {name: change(property_) for name, property_ in value.items()}
+            case "items" | "not":
+                changed[keyword] = change(value)
+            case "additionalProperties" if isinstance(value, Mapping):
+                changed[keyword] = change(value)
+            case "allOf" | "anyOf" | "oneOf":
+                changed[keyword] = [change(branch) for branch in value]
+            case _:
+                changed[keyword] = value
+    return changed
 
 
 def compile_schema(
@@ -99,7 +89,6 @@ def compile_schema(
     Formats are assertions, so a `date-time` that is no date-time is an error. A `quick` one says whether a value is valid,
     but not which rule of the contract it breaks.
     """
-
     named = {name: to_json_schema(component) for name, component in components.items()}
     whole = {"allOf": [to_json_schema(schema)]} if "$ref" in schema else to_json_schema(schema)
     if quick:

@@ -8,13 +8,15 @@ from typing import NoReturn
 
 from starlette.types import ASGIApp
 
+UNHEEDED = "Using `httpx` with `starlette.testclient` is deprecated"
+"""Connexion 3.3 imports Starlette's test client, which warns whoever starts the server."""
+
 
 @contextmanager
 def _importing() -> Iterator[None]:
     # What is imported stays, and the collector would look through all of it again and again.
     gc.disable()
-    # Connexion 3.3 imports Starlette's test client, which warns whoever starts the server.
-    warnings.filterwarnings("ignore", message="Using `httpx` with `starlette.testclient` is deprecated")
+    warnings.filterwarnings("ignore", message=UNHEEDED)
     yield
     gc.freeze()
     gc.enable()

@@ -11,6 +11,7 @@ import uvicorn
 
 from handlers.headers import security_headers
 from handlers.keys import StaticKeys, secret_key
+from server.__main__ import UNHEEDED
 from server.app import create_app, settle
 from server.settings import Settings
 from server.transport import RequestProtocol, require_strict_parser
@@ -49,8 +50,8 @@ def options(settings: Settings, *, access_log: bool = True) -> dict[str, Any]:
 def serve(host: str, port: int, settings: Settings, *, workers: int, access_log: bool) -> None:
     """Serve from the settings in the environment, which are these, until a signal ends it; exits the process when it cannot
     start. Each worker reads them anew, since what they hold does not cross from process to process."""
-    # What `server.__main__` does not want to hear, workers hear before they get there.
-    os.environ.setdefault("PYTHONWARNINGS", "ignore:Using `httpx` with `starlette.testclient` is deprecated")
+    # Workers import it before they get to `server.__main__`.
+    os.environ.setdefault("PYTHONWARNINGS", f"ignore:{UNHEEDED}")
     uvicorn.run(
         "server.__main__:create_app",
         factory=True,

@@ -246,3 +246,12 @@ def client_of() -> Iterator[ClientOf]:
     yield open_client
     for client in opened.values():
         client.__exit__(None, None, None)
+
+
+@pytest.fixture
+def client(client_of: ClientOf, demo_url: str, mint: Mint) -> Iterator[TestClient]:
+    """The demo data on each engine, asked by somebody who may see every workspace."""
+    client = client_of(demo_url)
+    client.headers["Authorization"] = f"Bearer {mint(workspaces=['*'])}"
+    yield client
+    del client.headers["Authorization"]

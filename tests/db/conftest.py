@@ -3,15 +3,29 @@
 import asyncio
 import sqlite3
 from collections.abc import Callable, Iterator
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import asyncpg
 import pytest
 
 from db.demo import DOCUMENTED_SESSION
+from db.engine import Database
 from tests.conftest import Store
 
 Execute: TypeAlias = Callable[[str], None]
+
+
+def ask(url: str, query: str) -> list[tuple[Any, ...]]:
+    """What a database answers."""
+
+    async def read() -> list[tuple[Any, ...]]:
+        database = Database(url, read_only=True)
+        async with database.reader() as reader:
+            found = [tuple(row) for row in await reader.fetch(query, ())]
+        await database.close()
+        return found
+
+    return asyncio.run(read())
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import asyncio
 import sqlite3
-from typing import Any
 
 import asyncpg
 import pytest
@@ -14,7 +13,7 @@ from db.demo import DOCUMENTED_SESSION
 from db.engine import Database
 from db.schema import migrate
 from tests.conftest import Databases, Store
-from tests.db.conftest import Execute
+from tests.db.conftest import Execute, ask
 from tests.scale.practice import fill
 
 SESSION, SERVICE = DOCUMENTED_SESSION["id"], DOCUMENTED_SESSION["serviceIds"][0]
@@ -68,17 +67,6 @@ def two_sessions_each(two_workspaces: str, store: Store) -> str:
     other = DOCUMENTED_SESSION | {"id": OTHER, "startTime": "12:00", "status": "completed", "staffId": "new"}
     store(two_workspaces, [{**other, "date": LATER, "workspaceId": workspace_id} for workspace_id in ("a", "b")])
     return two_workspaces
-
-
-def ask(url: str, query: str) -> list[tuple[Any, ...]]:
-    async def read() -> list[tuple[Any, ...]]:
-        database = Database(url, read_only=True)
-        async with database.reader() as reader:
-            found = [tuple(row) for row in await reader.fetch(query, ())]
-        await database.close()
-        return found
-
-    return asyncio.run(read())
 
 
 @pytest.mark.parametrize("change", CHANGES)

@@ -9,7 +9,7 @@ from db.demo import DOCUMENTED_SESSION
 from db.engine import Database
 from db.workspaces import add_workspace, remove_workspace
 from tests.conftest import Databases, Store
-from tests.db.conftest import Execute
+from tests.db.conftest import Execute, ask
 
 DATE = "2024-01-20T00:00:00.000Z"
 CHANGES = [
@@ -44,14 +44,7 @@ CHANGES = [
 
 
 def revisions(url: str) -> dict[str, int]:
-    async def read() -> dict[str, int]:
-        database = Database(url, read_only=True)
-        async with database.reader() as reader:
-            found = dict([tuple(row) for row in await reader.fetch("SELECT id, revision FROM workspaces", ())])
-        await database.close()
-        return found
-
-    return asyncio.run(read())
+    return dict(ask(url, "SELECT id, revision FROM workspaces"))
 
 
 @pytest.mark.parametrize("change", CHANGES)

@@ -2,21 +2,11 @@
 
 from collections.abc import Iterator
 
-import httpx
 import pytest
 from starlette.testclient import TestClient
 
 from tests.conftest import ClientOf, Databases, Mint, Store
 from tests.handlers.long_list import NUMBER, documents
-
-
-@pytest.fixture
-def client(client_of: ClientOf, demo_url: str, mint: Mint) -> Iterator[httpx.Client]:
-    """The demo data, asked by somebody who may see every workspace."""
-    client = client_of(demo_url)
-    client.headers["Authorization"] = f"Bearer {mint(workspaces=['*'])}"
-    yield client
-    del client.headers["Authorization"]
 
 
 @pytest.fixture(scope="module")

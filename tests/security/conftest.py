@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 
 from server.app import create_app
 from server.settings import read_settings
-from tests.conftest import SECRET, ClientOf, Mint
+from tests.conftest import SECRET
 from tests.key_servers import KeyServer, jwk, pem
 from tests.signers import ec_key, ed448_key, ed25519_key, rsa_key
 
@@ -66,12 +66,3 @@ def server_of(sqlite_demo_url: str, tmp_path_factory: pytest.TempPathFactory) ->
     for client in opened.values():
         client.__exit__(None, None, None)
     key_server.close()
-
-
-@pytest.fixture
-def client(client_of: ClientOf, demo_url: str, mint: Mint) -> Iterator[httpx.Client]:
-    """The demo data on each engine, asked by somebody who may see every workspace."""
-    client = client_of(demo_url)
-    client.headers["Authorization"] = f"Bearer {mint(workspaces=['*'])}"
-    yield client
-    del client.headers["Authorization"]

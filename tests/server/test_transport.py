@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -324,29 +325,38 @@ def test_a_connection_that_is_kept_serves_one_request_after_another(port: int) -
 # Deadlines -----------------------------------------------------------------------------------------------------------------
 
 
+@contextmanager
+def going_on(connection: Connection, more: bytes, pause: float = 0) -> Iterator[None]:
+    """Meanwhile, the client sends more, again and again."""
+    over = threading.Event()
+
+    def send() -> None:
+        while not over.wait(pause):
+            try:
+                connection.send(more)
+            except OSError:
+                return
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
 def drip(port: int, first: bytes, drop: bytes) -> tuple[bytes, float]:
     """What the server says until it closes the connection, and after how long, to who goes on sending drop by drop."""
     begin = time.monotonic()
     with Connection(port) as connection:
         connection.send(first)
-        over = threading.Event()
-
-        def send() -> None:
-            while not over.wait(0.02):
-                try:
-                    connection.send(drop)
-                except OSError:
-                    return
-
-        thread = threading.Thread(target=send)
-        thread.start()
-        try:
-            received = connection.rest()
-        except ConnectionResetError:
-            received = b""
-        took = time.monotonic() - begin
-        over.set()
-        thread.join()
+        with going_on(connection, drop, pause=0.02):
+            try:
+                received = connection.rest()
+            except ConnectionResetError:
+                received = b""
+            took = time.monotonic() - begin
     return received, took
 
 
@@ -415,22 +425,10 @@ def test_a_connection_that_is_kept_without_a_request_is_closed_after_five_second
     ],
 )
 def test_who_goes_on_sending_still_learns_why_they_were_refused(port: int, first: bytes, more: bytes, status: int) -> None:
-    refused = threading.Event()
     with Connection(port) as connection:
         connection.send(first)
-
-        def send() -> None:
-            while not refused.is_set():
-                try:
-                    connection.send(more)
-                except OSError:
-                    return
-
-        thread = threading.Thread(target=send)
-        thread.start()
-        answer = connection.answer()
-        refused.set()
-        thread.join()
+        with going_on(connection, more):
+            answer = connection.answer()
     keeps_its_promises(answer, status)
 
 
