@@ -39,7 +39,7 @@ from db.engine import Database
 from db.errors import WorkspaceNotFound
 from db.readers import Reader, Row
 from db.statements import Statement, compile_statement
-from db.tables import Text, clients, day_of_session, services, session_services, sessions, staff, workspaces
+from db.tables import Text, clients, services, session_services, sessions, staff, stretch_of, workspaces
 from openapi import timestamps
 from openapi.json import JSONValue, Texts
 
@@ -170,7 +170,9 @@ class Way(Enum):
     NEARBY = (
         "by the first sessions from where the list begins, changed or not: enough if they hold a page, and not otherwise"
     )
-    BY_DAY = "along the days, to those on which there is something that was changed since the wanted moment; for a page"
+    BY_STRETCH = (
+        "along the stretches of the calendar, to those in which enough was changed since the wanted moment; for a page"
+    )
 
 
 _FEW = {Way.BOOKED: 5_000, Way.CHANGED: 1_000}
@@ -254,18 +256,14 @@ def sessions_query(shape: Shape, engine: str) -> Select[Any]:
     columns: tuple[ColumnElement[Any], ...] = ORDERS[shape.sort].columns
     if not in_order:
         columns = (_without_index(columns[0]), *columns[1:])
-    if shape.way in (Way.BY_SERVICE, Way.NEARBY):  # all has been asked by then
-        among = (_is_among_booked if shape.way is Way.BY_SERVICE else _is_nearby)(shape, engine)
-        return _ordered(_shown.where(*_conditions((), (), engine), among), columns, shape)
+    if among := _AMONG.get(shape.way):  # all has been asked by then
+        return _ordered(_shown.where(*_conditions((), (), engine), among(shape, engine)), columns, shape)
     conditions = [*_conditions(shape.filters, leading, engine)]
     if in_order and not shape.after and not {*leading}.intersection(shape.filters):
         # SQLite takes an index for a bound, and not for the order.
         conditions.append(columns[0] >= literal_column("''"))
     if shape.after:
         conditions.append(_behind(columns, shape))
-    if shape.way is Way.BY_DAY:
-        columns = (day_of_session, *columns)
-        conditions.append(_one_of(day_of_session, select(_days(shape, engine, conditions).c.day), engine))
     return _ordered(_shown.where(*conditions), columns, shape)
 
 
@@ -276,9 +274,9 @@ def _plan(shape: Shape, engine: str) -> tuple[Sequence[str], bool]:
     match shape.way:
         case Way.BOOKED:
             return ("service_ids",), False
-        case Way.BY_SERVICE | Way.NEARBY:
+        case Way.BY_SERVICE | Way.NEARBY | Way.BY_STRETCH:
             return (), False
-        case Way.CHANGED | Way.BY_DAY:
+        case Way.CHANGED:
             return ("updated_since",), False
         case Way.ALONG if ORDERS[shape.sort].columns is _BY_DATE:
             # One bound at each end: SQLite would take the wrong one of two.
@@ -342,6 +340,43 @@ def _is_nearby(shape: Shape, engine: str) -> ColumnElement[bool]:
     return _one_of(sessions.c.id, _limited(changed, bindparam("limit", type_=BigInteger)), engine)
 
 
+def _is_among_changed(shape: Shape, engine: str) -> ColumnElement[bool]:
+    """Whether a session is one of the first that were changed since the wanted moment.
+
+    What was changed lately is mostly at one end of the calendar. Stretches without any are skipped by an index that holds
+    all that is asked; of those in which there is enough, all that was changed is read there, and sorted.
+    """
+    limit = bindparam("limit", type_=BigInteger)
+    booked = "service_ids" in shape.filters
+    of = (session_services if booked else sessions).c
+    id_ = of.session_id if booked else of.id
+    columns = (_without_index(of.date), of.start_time, id_)
+    changed = [of.workspace_id == _workspace_id, of.updated_at >= _value("updated_since")]
+    for name in shape.filters:
+        if name == "service_ids":
+            changed.append(_among(of.service_id, name, engine))
+        elif name != "updated_since":
+            column, compare = _COMPARED[name]
+            changed.append(compare(_without_index(of[column.name]), _value(name)))
+    if shape.after:
+        changed.append(_behind(columns, shape))
+    stretch = stretch_of(of.date)
+
+    def found_in(stretches: CTE) -> Select[Any]:
+        # A session may be booked for several of the services.
+        each = select(_without_index(id_)).distinct() if booked else select(id_)
+        some = each.where(*changed, stretch == stretches.c.stretch).correlate(stretches)
+        return select(func.count()).select_from(_limited(some, limit).subquery())
+
+    stretches = _stretches(shape, engine, found_in)
+    enough = select(stretches.c.stretch).where(stretches.c.found < limit)
+    first = _ordered(select(id_).where(*changed, _one_of(stretch, enough, engine)), columns, shape)
+    return _one_of(sessions.c.id, _limited(first.group_by(*columns) if booked else first, limit), engine)
+
+
+_AMONG = {Way.BY_SERVICE: _is_among_booked, Way.NEARBY: _is_nearby, Way.BY_STRETCH: _is_among_changed}
+
+
 def _behind(columns: Sequence[ColumnElement[Any]], shape: Shape) -> ColumnElement[bool]:
     order = ORDERS[shape.sort]
     here, there = tuple_(*columns), tuple_(*map(_value, _position(order)))
@@ -360,38 +395,37 @@ def _ends(shape: Shape) -> tuple[str, str]:
 _PEOPLE = ("client_id", "staff_id")
 
 
-def _days(shape: Shape, engine: str, conditions: Sequence[ColumnElement[bool]]) -> CTE:
-    """The days, in the order of the list, on which the first of the sessions are that were changed since a moment.
+def _stretches(shape: Shape, engine: str, found_in: Callable[[CTE], Select[Any]]) -> CTE:
+    """Stretches of the calendar, in the order of the list, each with how many were found before it, until these are enough.
 
-    What was changed lately is mostly at one end of the calendar. Days, of which there are not too many, are skipped by the
-    index of days and changes until enough has been found.
+    `found_in` counts in the stretch that stands in a row.
     """
     date, descending = sessions.c.date, ORDERS[shape.sort].descending
     near, far = _ends(shape)
 
-    def next_day(behind: ColumnElement[bool]) -> Select[Any]:
+    def next_stretch(behind: ColumnElement[bool]) -> Select[Any]:
         # One bound at each end: SQLite would take the wrong one of two.
         names = [name for name in shape.filters if name in (far, "status")]
-        days = select(day_of_session).where(*_conditions(names, names, engine), behind)
-        return _up_to(1, days.order_by(date.desc() if descending else date))
+        dates = select(stretch_of(date)).where(*_conditions(names, names, engine), behind)
+        return _up_to(1, dates.order_by(date.desc() if descending else date))
 
     start: ColumnElement[Any] = literal_column("'~'" if descending else "''")
     if shape.after:
         start = _value("after_date")
     elif near in shape.filters:
         start = _value(near)
-    first = next_day(date <= start if descending else date >= start)
-    days = select(first.scalar_subquery().label("day"), cast(literal_column("0"), BigInteger).label("found")).cte(
-        "days", recursive=True
+    first = next_stretch(date <= start if descending else date >= start)
+    stretches = select(first.scalar_subquery().label("stretch"), cast(literal_column("0"), BigInteger).label("found")).cte(
+        "stretches", recursive=True
     )
-    # A day's own letters sort before all its moments, and with a Z behind them after.
-    behind = date < days.c.day if descending else date > days.c.day.concat(literal_column("'Z'"))
-    found = select(func.count()).select_from(sessions).where(day_of_session == days.c.day, *conditions)
-    return days.union_all(
+    # A stretch's own letters sort before all its moments, and with a Z behind them after.
+    stretch = stretches.c.stretch
+    behind = date < stretch if descending else date > stretch.concat(literal_column("'Z'"))
+    return stretches.union_all(
         select(
-            next_day(behind).correlate(days).scalar_subquery(),
-            days.c.found + found.correlate(days).scalar_subquery(),
-        ).where(days.c.day.is_not(None), days.c.found < bindparam("limit", type_=BigInteger))
+            next_stretch(behind).correlate(stretches).scalar_subquery(),
+            stretches.c.found + found_in(stretches).correlate(stretches).scalar_subquery(),
+        ).where(stretch.is_not(None), stretches.c.found < bindparam("limit", type_=BigInteger))
     )
 
 
@@ -446,11 +480,10 @@ def _ways(question: Question, *, page: bool) -> tuple[tuple[Way, ...], Way]:
         if_few.append(Way.BOOKED)
     if wanted.updated_since is not None and by_date:
         if_few.append(Way.CHANGED)
-    # A whole list is not for BY_SERVICE, which would collect it, nor for BY_DAY, which would count it.
-    if by_service:
-        return tuple(if_few), Way.BY_SERVICE
-    by_day = page and Way.CHANGED in if_few and wanted.staff_id is None
-    return tuple(if_few), Way.BY_DAY if by_day else Way.ALONG
+    # A whole list is not for BY_SERVICE nor BY_STRETCH, which would collect it.
+    if page and Way.CHANGED in if_few and wanted.staff_id is None and not (by_service and wanted.status is not None):
+        return tuple(if_few), Way.BY_STRETCH
+    return tuple(if_few), Way.BY_SERVICE if by_service else Way.ALONG
 
 
 @lru_cache
@@ -619,7 +652,7 @@ class WorkspaceSessions:
         return otherwise
 
     async def _rows(self, question: Question, limit: int, way: Way) -> Sequence[Row]:
-        if way is Way.BY_DAY:
+        if way is Way.BY_STRETCH and question.wanted.service_ids is None:
             rows = await self._rows(question, limit, Way.NEARBY)
             if len(rows) > limit:
                 return rows

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy import (
     BigInteger,
     Column,
+    ColumnElement,
     FetchedValue,
     ForeignKeyConstraint,
     Index,
@@ -90,10 +91,20 @@ sessions = Table(
     Index(None, "workspace_id", "updated_at", "id"),
 )
 
-day_of_session = sa.func.substr(sessions.c.date, sa.literal_column("1"), sa.literal_column("10"), type_=Text)
-"""The day of a session's date. It is not stored; an index holds it."""
 
-Index("ix_sessions_workspace_id_day_updated_at", sessions.c.workspace_id, day_of_session, sessions.c.updated_at)
+def stretch_of(date: ColumnElement[str]) -> ColumnElement[str]:
+    """The stretch of the calendar that a date is in: days of a month whose number begins alike, up to ten of them.
+
+    It is not stored; indexes hold it.
+    """
+    return sa.func.substr(date, sa.literal_column("1"), sa.literal_column("9"), type_=Text)
+
+
+Index(
+    "ix_sessions_workspace_id_stretch_updated_at",
+    *(sessions.c.workspace_id, stretch_of(sessions.c.date), sessions.c.updated_at),
+    *(sessions.c.date, sessions.c.start_time, sessions.c.id, sessions.c.status),
+)
 
 session_services = Table(
     "session_services",
@@ -112,7 +123,17 @@ session_services = Table(
     ForeignKeyConstraint(["workspace_id", "service_id"], ["services.workspace_id", "services.id"]),
     Index(
         "ix_session_services_workspace_id_service_id_status_date",
-        *("workspace_id", "service_id", "status", "date", "start_time", "session_id", "staff_id", "updated_at"),
+        *("workspace_id", "service_id", "status", "date", "start_time", "session_id", "updated_at"),
+    ),
+    Index(
+        "ix_session_services_workspace_id_staff_id_service_id_status",
+        *("workspace_id", "staff_id", "service_id", "status", "date", "start_time", "session_id", "updated_at"),
     ),
 )
 """The services of sessions. From `status` on, columns are copies of the session's: triggers see to it, whoever writes."""
+
+Index(
+    "ix_session_services_workspace_id_service_id_stretch_updated_at",
+    *(session_services.c.workspace_id, session_services.c.service_id, stretch_of(session_services.c.date)),
+    *(session_services.c[name] for name in ("updated_at", "date", "start_time", "session_id")),
+)
