@@ -40,7 +40,7 @@ _WORKSPACES = {
 """Two million sessions before, between and behind those that are listed."""
 PLAIN = "each filter, every pair, and all"
 _ROUNDS = 9
-_NOISE = 0.020  # seconds: a list that takes less passes, however little the same takes of the small workspace
+_NOISE = 0.001  # seconds: a list that takes less passes, however little the same takes of the small workspace
 _PATIENCE = 0.200  # seconds for those that are hard
 
 

@@ -1,4 +1,4 @@
-"""The index that finds, by date, what was changed since a moment: see `Way.BY_DAY` in db/sessions.py."""
+"""The index that finds, by days, what was changed since a moment. Migration 0006 has another in its place."""
 
 import sqlalchemy as sa
 from alembic import op
