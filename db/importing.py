@@ -45,6 +45,7 @@ from sqlalchemy.schema import CreateTable, DropTable
 
 from db.documents import BadDocument, Document
 from db.engine import Database
+from db.first_import import make_again, put_aside
 from db.tables import Text, clients, services, session_services, sessions, staff, workspaces
 
 if TYPE_CHECKING:
@@ -304,6 +305,8 @@ class _Import:
         self._counts = Counter[str]()
         self._names: _Names = {clients: {}, staff: {}, services: {}}
         self._renamed: dict[Table, set[Key]] = {table: set() for table in self._names}
+        self._has_written = False
+        self._aside: list[str] = []
 
     async def begin(self) -> None:
         if self._postgresql:
@@ -323,6 +326,9 @@ class _Import:
             await self._add(_in_input, [*named, *batch.first])
         if not batch.sessions:
             return
+        if batch.is_full and not self._has_written:  # or it would not be worth while
+            self._aside = await put_aside(self._connection)
+        self._has_written = True
         try:
             occurring = [(id_,) for id_ in sorted({workspace_id for workspace_id, _ in batch.first})]
             for table in (workspaces, _occurring):
@@ -396,9 +402,11 @@ class _Import:
             self._counts[change] += 1
             if change != "unchanged":
                 became.setdefault(key, change)
-        # What changes is written anew, its services with it, which go when it goes.
+        # What changes is written anew, its services with it. They would go when it goes, but not while references are aside.
         changed = [key for key, change in became.items() if change == "changed"]
         if changed:
+            among = self._among(session_services, changed, "session_id")
+            await self._connection.execute(delete(session_services).where(among))
             await self._connection.execute(delete(sessions).where(self._among(sessions, changed)))
         written = sorted(became)  # neighbours in the table fall on the same pages
         await self._insert(sessions, [batch.latest[key].row for key in written])
@@ -425,7 +433,11 @@ class _Import:
         return same
 
     async def end(self, *, read: int, rejected: int) -> ImportResult:
-        """Remove what has to go, and count."""
+        """Make again what was put aside, remove what has to go, and count."""
+        try:
+            await make_again(self._connection, self._aside)
+        except IntegrityError as error:
+            raise ImportFailed(f"the database refused the documents all together: {error.orig}") from error
         await self._keep_names()
         removed = None
         if self._replace:
