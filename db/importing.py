@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 
 _BATCH = 5_000  # documents
 _BATCH_BYTES = 4 * 1024 * 1024
-_AT_A_TIME = 10  # documents are read before the database is attended to
+_AT_A_TIME = 25  # documents are read before the database is attended to
 _NAMES = 20_000  # are kept in memory, of clients, staff members and services together
 # Rows in one statement of SQLite, which takes 32,766 values. For each statement it copies the pages that this one changes,
 # to be able to take it back: with a statement for each row, that was most of what an import wrote.
@@ -177,11 +177,15 @@ class _Session(NamedTuple):
     """What a document makes of its session: the row, and those of its services."""
 
     row: tuple[Any, ...]
-    service_ids: list[str]
     bookings: list[tuple[Any, ...]]
 
+    @property
+    def service_ids(self) -> list[str]:
+        return [service_id for _, _, _, service_id, *_ in self.bookings]
 
-class _Name(NamedTuple):
+
+@dataclass(slots=True)
+class _Name:
     name: str
     updated_at: str
     disagreed: bool = False
@@ -196,6 +200,16 @@ class _Name(NamedTuple):
 _Names = dict[Table, dict[Key, _Name]]
 
 
+def _give(names: dict[Key, _Name], key: Key, name: str, updated_at: str) -> None:
+    other = names.get(key)
+    if other is None:
+        names[key] = _Name(name, updated_at)
+    elif name != other.name:
+        names[key] = other.then(_Name(name, updated_at))
+    elif updated_at > other.updated_at:  # as above, and quicker
+        other.updated_at = updated_at
+
+
 class _Batch:
     """Documents that are written together, and what can be told of them before.
 
@@ -204,12 +218,15 @@ class _Batch:
     """
 
     def __init__(self) -> None:
+        self.read = 0
         self.begin = self.end = ("", 0)  # the places of the first document and of the last
         self.sessions: list[tuple[Key, _Session]] = []
         self.bad: list[BadDocument] = []
-        self.first: dict[Key, _Session] = {}
         self.latest: dict[Key, _Session] = {}
-        self.names: _Names = {clients: {}, staff: {}, services: {}}
+        self._clients: dict[Key, _Name] = {}
+        self._staff: dict[Key, _Name] = {}
+        self._services: dict[Key, _Name] = {}
+        self.names: _Names = {clients: self._clients, staff: self._staff, services: self._services}
         self._size = 0
 
     @property
@@ -217,10 +234,12 @@ class _Batch:
         return self.read >= _BATCH or self._size >= _BATCH_BYTES
 
     @property
-    def read(self) -> int:
-        return len(self.sessions) + len(self.bad)
+    def first(self) -> dict[Key, _Session]:
+        """The first document to each session."""
+        return self.latest if len(self.latest) == len(self.sessions) else dict(reversed(self.sessions))
 
     def add(self, document: Document | BadDocument) -> None:
+        self.read += 1
         if isinstance(document, BadDocument):
             self.bad.append(document)
             self._size += len(document.text or b"")
@@ -231,27 +250,15 @@ class _Batch:
             self.begin = self.end
         self._size += size
         workspace_id, id_, updated_at = fields["workspaceId"], fields["id"], fields["updatedAt"]
-        service_ids = fields["serviceIds"]
-        copied = _copied(fields)
-        bookings = [(workspace_id, id_, position, service_id, *copied) for position, service_id in enumerate(service_ids)]
-        key, session = (workspace_id, id_), _Session(_row(fields), service_ids, bookings)
+        key, copied = (workspace_id, id_), _copied(fields)
+        bookings = [(workspace_id, id_, position, of, *copied) for position, of in enumerate(fields["serviceIds"])]
+        session = _Session(_row(fields), bookings)
         self.sessions.append((key, session))
-        self.first.setdefault(key, session)
         self.latest[key] = session
-        self._give(clients, (workspace_id, fields["clientId"]), fields["clientName"], updated_at)
-        self._give(staff, (workspace_id, fields["staffId"]), fields["staffName"], updated_at)
-        for service_id, name in zip(service_ids, fields["serviceNames"], strict=True):
-            self._give(services, (workspace_id, service_id), name, updated_at)
-
-    def _give(self, table: Table, key: Key, name: str, updated_at: str) -> None:
-        names = self.names[table]
-        other = names.get(key)
-        if other is None:
-            names[key] = _Name(name, updated_at)
-        elif name != other.name:
-            names[key] = other.then(_Name(name, updated_at))
-        elif updated_at > other.updated_at:  # as above, and quicker
-            names[key] = _Name(name, updated_at, other.disagreed)
+        _give(self._clients, (workspace_id, fields["clientId"]), fields["clientName"], updated_at)
+        _give(self._staff, (workspace_id, fields["staffId"]), fields["staffName"], updated_at)
+        for service_id, name in zip(fields["serviceIds"], fields["serviceNames"], strict=True):
+            _give(self._services, (workspace_id, service_id), name, updated_at)
 
 
 async def _batches(documents: Iterable[Document | BadDocument]) -> AsyncIterator[_Batch]:
@@ -356,7 +363,7 @@ class _Import:
                 standing = name  # whatever is stored
             else:
                 standing = before.then(name)
-            if before is not None and standing[:2] != before[:2]:
+            if before is not None and (standing.name, standing.updated_at) != (before.name, before.updated_at):
                 self._renamed[table].add(key)
             if standing.disagreed and not (before and before.disagreed):
                 self._counts["disagreements"] += 1
@@ -385,7 +392,8 @@ class _Import:
     async def _keep_names(self) -> None:
         """Write the names that have changed in memory."""
         for table, keys in self._renamed.items():
-            rows = [(*key, *self._names[table][key][:2]) for key in sorted(keys)]
+            names = self._names[table]
+            rows = [(*key, names[key].name, names[key].updated_at) for key in sorted(keys)]
             await self._add(table, rows, replacing=("name", "updated_at"))
             keys.clear()
 
