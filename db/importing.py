@@ -25,7 +25,6 @@ import orjson
 from sqlalchemy import (
     Boolean,
     Column,
-    ColumnElement,
     MetaData,
     PrimaryKeyConstraint,
     Select,
@@ -58,6 +57,7 @@ _NAMES = 20_000  # are kept in memory, of clients, staff members and services to
 # Rows in one statement of SQLite, which takes 32,766 values. For each statement it copies the pages that this one changes,
 # to be able to take it back: with a statement for each row, that was most of what an import wrote.
 _ROWS = 1_000
+_STORED = 100  # sessions are read to compare them
 _PROBLEMS = 20  # that are kept to be shown
 _LOCK = 0x5E5510  # PostgreSQL's advisory lock that an import holds; any number that nobody else takes
 
@@ -377,15 +377,10 @@ class _Import:
         if not keys:
             return {}, {}
         met = select(_named.c.workspace_id, _named.c.id, _named.c.disagreed).where(_named.c.kind == table.name)
-        seen = {
-            (workspace_id, id_): disagreed
-            for workspace_id, id_, disagreed in await self._connection.execute(met.where(self._among(_named, keys)))
-        }
+        seen = {(workspace_id, id_): disagreed for workspace_id, id_, disagreed in await self._among(met, _named, keys)}
         stored = {
             (workspace_id, id_): _Name(name, updated_at, seen.get((workspace_id, id_), False))
-            for workspace_id, id_, name, updated_at in await self._connection.execute(
-                select(table).where(self._among(table, keys))
-            )
+            for workspace_id, id_, name, updated_at in await self._among(select(table), table, keys)
         }
         return stored, seen
 
@@ -413,9 +408,8 @@ class _Import:
         # What changes is written anew, its services with it. They would go when it goes, but not while references are aside.
         changed = [key for key, change in became.items() if change == "changed"]
         if changed:
-            among = self._among(session_services, changed, "session_id")
-            await self._connection.execute(delete(session_services).where(among))
-            await self._connection.execute(delete(sessions).where(self._among(sessions, changed)))
+            await self._among(delete(session_services), session_services, changed)
+            await self._among(delete(sessions), sessions, changed)
         written = sorted(became)  # neighbours in the table fall on the same pages
         await self._insert(sessions, [batch.latest[key].row for key in written])
         await self._insert(session_services, [booking for key in written for booking in batch.latest[key].bookings])
@@ -423,19 +417,18 @@ class _Import:
     async def _compare(self, given: dict[Key, _Session]) -> dict[Key, bool]:
         """For each of these sessions that is stored: whether it is stored as its document says."""
         same: dict[Key, bool] = {}
-        stored = select(sessions).where(self._among(sessions, list(given)))
+        keys = select(sessions.c.workspace_id, sessions.c.id)
+        stored = [(workspace_id, id_) for workspace_id, id_ in await self._among(keys, sessions, list(given))]
         # A few at a time: stored sessions may be larger than those that are read.
-        found = await self._connection.stream(stored, execution_options={"yield_per": 100})
-        async for rows in found.partitions():
-            for row in map(tuple, rows):
+        for start in range(0, len(stored), _STORED):
+            for row in map(tuple, await self._among(select(sessions), sessions, stored[start : start + _STORED])):
                 same[row[:2]] = row == given[row[:2]].row
         alike = [key for key, is_same in same.items() if is_same]
         if alike:
             of = session_services.c
             booked = select(of.workspace_id, of.session_id, of.service_id).order_by(of.position)
             services_of: dict[Key, list[str]] = {key: [] for key in alike}
-            among = self._among(session_services, alike, "session_id")
-            for workspace_id, session_id, service_id in await self._connection.execute(booked.where(among)):
+            for workspace_id, session_id, service_id in await self._among(booked, session_services, alike):
                 services_of[workspace_id, session_id].append(service_id)
             same |= {key: services_of[key] == given[key].service_ids for key in alike}
         return same
@@ -445,7 +438,10 @@ class _Import:
         try:
             await make_again(self._connection, self._aside)
         except IntegrityError as error:
-            raise ImportFailed(f"the database refused the documents all together: {error.orig}") from error
+            which = getattr(error.orig.__cause__, "detail", None) if error.orig else None
+            raise ImportFailed(
+                f"the database refused a row, seen after the last document: {error.orig}{f' ({which})' if which else ''}"
+            ) from error
         await self._keep_names()
         removed = None
         if self._replace:
@@ -486,10 +482,14 @@ class _Import:
     async def _count(self, query: Select[int]) -> int:
         return (await self._connection.execute(query)).scalar_one()
 
-    def _among(self, table: Table, keys: list[Key], id_: str = "id") -> ColumnElement[bool]:
-        """Whether a row has one of these keys. By IN, SQLite looks the rows up; a join it might turn around."""
-        key = (table.c.workspace_id, table.c[id_])
-        return tuple_(*key).in_(self._select(key, keys))
+    async def _among(self, statement: Any, table: Table, keys: list[Key]) -> Any:
+        """Execute a statement for the rows of a table that have one of these keys of sessions, or of what has names.
+
+        By IN, SQLite looks the rows up; a join it might turn around.
+        """
+        key = (table.c.workspace_id, table.c.session_id if table is session_services else table.c.id)
+        given = statement.where(tuple_(*key).in_(self._select(key)))
+        return await self._connection.execute(given, self._values(keys))
 
     async def _add(self, table: Table, rows: Sequence[tuple[Any, ...]], *, replacing: Sequence[str] = ()) -> None:
         """Insert what is not there yet, in one statement, and replace these columns where it is."""
@@ -498,26 +498,31 @@ class _Import:
         # SQLite and PostgreSQL write ON CONFLICT alike; SQLAlchemy keeps it in their dialects.
         insert: Any = (postgresql if self._postgresql else sqlite).insert(table)
         columns = [column for column in table.columns if column.server_default is None]  # but the revision
-        insert = insert.from_select(columns, self._select(columns, rows))
+        insert = insert.from_select(columns, self._select(columns))
         if replacing:
             given = {name: insert.excluded[name] for name in replacing}
             insert = insert.on_conflict_do_update(index_elements=table.primary_key, set_=given)
         else:
             insert = insert.on_conflict_do_nothing()
-        await self._connection.execute(insert)
+        await self._connection.execute(insert, self._values(rows))
 
-    def _select(self, columns: Sequence[Column[Any]], rows: Sequence[tuple[Any, ...]]) -> Select[Any]:
-        """A query that gives these rows."""
+    def _select(self, columns: Sequence[Column[Any]]) -> Select[Any]:
+        """A query that gives the rows it is executed with, by `_values`.
+
+        It does not hold them: what SQLAlchemy makes of a query refers to itself, and stays in memory for a while.
+        """
         if self._postgresql:
-            arrays = [
-                bindparam(None, list(values), type_=postgresql.ARRAY(column.type))
-                for column, values in zip(columns, zip(*rows, strict=True), strict=True)
-            ]
+            arrays = [bindparam(f"given_{place}", type_=postgresql.ARRAY(of.type)) for place, of in enumerate(columns)]
             given = func.unnest(*arrays).table_valued(*(column.name for column in columns)).render_derived()
             return select(*given.c)
-        given = func.json_each(orjson.dumps(rows).decode()).table_valued("value")
+        given = func.json_each(bindparam("given")).table_valued("value")
         places = [func.json_extract(given.c.value, f"$[{place}]") for place in range(len(columns))]
         return select(*places).where(true())  # without WHERE, SQLite takes the ON of ON CONFLICT for a join's
+
+    def _values(self, rows: Sequence[tuple[Any, ...]]) -> dict[str, Any]:
+        if self._postgresql:
+            return {f"given_{place}": list(values) for place, values in enumerate(zip(*rows, strict=True))}
+        return {"given": orjson.dumps(rows).decode()}
 
     async def _insert(self, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
         """Insert whole rows that are not there yet."""
