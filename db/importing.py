@@ -25,7 +25,6 @@ import orjson
 from sqlalchemy import (
     Boolean,
     Column,
-    ColumnElement,
     MetaData,
     PrimaryKeyConstraint,
     Select,
@@ -45,6 +44,7 @@ from sqlalchemy.schema import CreateTable, DropTable
 
 from db.documents import BadDocument, Document
 from db.engine import Database
+from db.first_import import make_again, put_aside
 from db.tables import Text, clients, services, session_services, sessions, staff, workspaces
 
 if TYPE_CHECKING:
@@ -52,11 +52,12 @@ if TYPE_CHECKING:
 
 _BATCH = 5_000  # documents
 _BATCH_BYTES = 4 * 1024 * 1024
-_AT_A_TIME = 10  # documents are read before the database is attended to
+_AT_A_TIME = 25  # documents are read before the database is attended to
 _NAMES = 20_000  # are kept in memory, of clients, staff members and services together
 # Rows in one statement of SQLite, which takes 32,766 values. For each statement it copies the pages that this one changes,
 # to be able to take it back: with a statement for each row, that was most of what an import wrote.
 _ROWS = 1_000
+_STORED = 100  # sessions are read to compare them
 _PROBLEMS = 20  # that are kept to be shown
 _LOCK = 0x5E5510  # PostgreSQL's advisory lock that an import holds; any number that nobody else takes
 
@@ -176,11 +177,15 @@ class _Session(NamedTuple):
     """What a document makes of its session: the row, and those of its services."""
 
     row: tuple[Any, ...]
-    service_ids: list[str]
     bookings: list[tuple[Any, ...]]
 
+    @property
+    def service_ids(self) -> list[str]:
+        return [service_id for _, _, _, service_id, *_ in self.bookings]
 
-class _Name(NamedTuple):
+
+@dataclass(slots=True)
+class _Name:
     name: str
     updated_at: str
     disagreed: bool = False
@@ -195,6 +200,16 @@ class _Name(NamedTuple):
 _Names = dict[Table, dict[Key, _Name]]
 
 
+def _give(names: dict[Key, _Name], key: Key, name: str, updated_at: str) -> None:
+    other = names.get(key)
+    if other is None:
+        names[key] = _Name(name, updated_at)
+    elif name != other.name:
+        names[key] = other.then(_Name(name, updated_at))
+    elif updated_at > other.updated_at:  # as above, and quicker
+        other.updated_at = updated_at
+
+
 class _Batch:
     """Documents that are written together, and what can be told of them before.
 
@@ -203,12 +218,15 @@ class _Batch:
     """
 
     def __init__(self) -> None:
+        self.read = 0
         self.begin = self.end = ("", 0)  # the places of the first document and of the last
         self.sessions: list[tuple[Key, _Session]] = []
         self.bad: list[BadDocument] = []
-        self.first: dict[Key, _Session] = {}
         self.latest: dict[Key, _Session] = {}
-        self.names: _Names = {clients: {}, staff: {}, services: {}}
+        self._clients: dict[Key, _Name] = {}
+        self._staff: dict[Key, _Name] = {}
+        self._services: dict[Key, _Name] = {}
+        self.names: _Names = {clients: self._clients, staff: self._staff, services: self._services}
         self._size = 0
 
     @property
@@ -216,10 +234,12 @@ class _Batch:
         return self.read >= _BATCH or self._size >= _BATCH_BYTES
 
     @property
-    def read(self) -> int:
-        return len(self.sessions) + len(self.bad)
+    def first(self) -> dict[Key, _Session]:
+        """The first document to each session."""
+        return self.latest if len(self.latest) == len(self.sessions) else dict(reversed(self.sessions))
 
     def add(self, document: Document | BadDocument) -> None:
+        self.read += 1
         if isinstance(document, BadDocument):
             self.bad.append(document)
             self._size += len(document.text or b"")
@@ -230,27 +250,15 @@ class _Batch:
             self.begin = self.end
         self._size += size
         workspace_id, id_, updated_at = fields["workspaceId"], fields["id"], fields["updatedAt"]
-        service_ids = fields["serviceIds"]
-        copied = _copied(fields)
-        bookings = [(workspace_id, id_, position, service_id, *copied) for position, service_id in enumerate(service_ids)]
-        key, session = (workspace_id, id_), _Session(_row(fields), service_ids, bookings)
+        key, copied = (workspace_id, id_), _copied(fields)
+        bookings = [(workspace_id, id_, position, of, *copied) for position, of in enumerate(fields["serviceIds"])]
+        session = _Session(_row(fields), bookings)
         self.sessions.append((key, session))
-        self.first.setdefault(key, session)
         self.latest[key] = session
-        self._give(clients, (workspace_id, fields["clientId"]), fields["clientName"], updated_at)
-        self._give(staff, (workspace_id, fields["staffId"]), fields["staffName"], updated_at)
-        for service_id, name in zip(service_ids, fields["serviceNames"], strict=True):
-            self._give(services, (workspace_id, service_id), name, updated_at)
-
-    def _give(self, table: Table, key: Key, name: str, updated_at: str) -> None:
-        names = self.names[table]
-        other = names.get(key)
-        if other is None:
-            names[key] = _Name(name, updated_at)
-        elif name != other.name:
-            names[key] = other.then(_Name(name, updated_at))
-        elif updated_at > other.updated_at:  # as above, and quicker
-            names[key] = _Name(name, updated_at, other.disagreed)
+        _give(self._clients, (workspace_id, fields["clientId"]), fields["clientName"], updated_at)
+        _give(self._staff, (workspace_id, fields["staffId"]), fields["staffName"], updated_at)
+        for service_id, name in zip(fields["serviceIds"], fields["serviceNames"], strict=True):
+            _give(self._services, (workspace_id, service_id), name, updated_at)
 
 
 async def _batches(documents: Iterable[Document | BadDocument]) -> AsyncIterator[_Batch]:
@@ -304,6 +312,8 @@ class _Import:
         self._counts = Counter[str]()
         self._names: _Names = {clients: {}, staff: {}, services: {}}
         self._renamed: dict[Table, set[Key]] = {table: set() for table in self._names}
+        self._has_written = False
+        self._aside: list[str] = []
 
     async def begin(self) -> None:
         if self._postgresql:
@@ -323,6 +333,9 @@ class _Import:
             await self._add(_in_input, [*named, *batch.first])
         if not batch.sessions:
             return
+        if batch.is_full and not self._has_written:  # or it would not be worth while
+            self._aside = await put_aside(self._connection)
+        self._has_written = True
         try:
             occurring = [(id_,) for id_ in sorted({workspace_id for workspace_id, _ in batch.first})]
             for table in (workspaces, _occurring):
@@ -350,7 +363,7 @@ class _Import:
                 standing = name  # whatever is stored
             else:
                 standing = before.then(name)
-            if before is not None and standing[:2] != before[:2]:
+            if before is not None and (standing.name, standing.updated_at) != (before.name, before.updated_at):
                 self._renamed[table].add(key)
             if standing.disagreed and not (before and before.disagreed):
                 self._counts["disagreements"] += 1
@@ -364,22 +377,18 @@ class _Import:
         if not keys:
             return {}, {}
         met = select(_named.c.workspace_id, _named.c.id, _named.c.disagreed).where(_named.c.kind == table.name)
-        seen = {
-            (workspace_id, id_): disagreed
-            for workspace_id, id_, disagreed in await self._connection.execute(met.where(self._among(_named, keys)))
-        }
+        seen = {(workspace_id, id_): disagreed for workspace_id, id_, disagreed in await self._among(met, _named, keys)}
         stored = {
             (workspace_id, id_): _Name(name, updated_at, seen.get((workspace_id, id_), False))
-            for workspace_id, id_, name, updated_at in await self._connection.execute(
-                select(table).where(self._among(table, keys))
-            )
+            for workspace_id, id_, name, updated_at in await self._among(select(table), table, keys)
         }
         return stored, seen
 
     async def _keep_names(self) -> None:
         """Write the names that have changed in memory."""
         for table, keys in self._renamed.items():
-            rows = [(*key, *self._names[table][key][:2]) for key in sorted(keys)]
+            names = self._names[table]
+            rows = [(*key, names[key].name, names[key].updated_at) for key in sorted(keys)]
             await self._add(table, rows, replacing=("name", "updated_at"))
             keys.clear()
 
@@ -396,10 +405,11 @@ class _Import:
             self._counts[change] += 1
             if change != "unchanged":
                 became.setdefault(key, change)
-        # What changes is written anew, its services with it, which go when it goes.
+        # What changes is written anew, its services with it. They would go when it goes, but not while references are aside.
         changed = [key for key, change in became.items() if change == "changed"]
         if changed:
-            await self._connection.execute(delete(sessions).where(self._among(sessions, changed)))
+            await self._among(delete(session_services), session_services, changed)
+            await self._among(delete(sessions), sessions, changed)
         written = sorted(became)  # neighbours in the table fall on the same pages
         await self._insert(sessions, [batch.latest[key].row for key in written])
         await self._insert(session_services, [booking for key in written for booking in batch.latest[key].bookings])
@@ -407,25 +417,31 @@ class _Import:
     async def _compare(self, given: dict[Key, _Session]) -> dict[Key, bool]:
         """For each of these sessions that is stored: whether it is stored as its document says."""
         same: dict[Key, bool] = {}
-        stored = select(sessions).where(self._among(sessions, list(given)))
+        keys = select(sessions.c.workspace_id, sessions.c.id)
+        stored = [(workspace_id, id_) for workspace_id, id_ in await self._among(keys, sessions, list(given))]
         # A few at a time: stored sessions may be larger than those that are read.
-        found = await self._connection.stream(stored, execution_options={"yield_per": 100})
-        async for rows in found.partitions():
-            for row in map(tuple, rows):
+        for start in range(0, len(stored), _STORED):
+            for row in map(tuple, await self._among(select(sessions), sessions, stored[start : start + _STORED])):
                 same[row[:2]] = row == given[row[:2]].row
         alike = [key for key, is_same in same.items() if is_same]
         if alike:
             of = session_services.c
             booked = select(of.workspace_id, of.session_id, of.service_id).order_by(of.position)
             services_of: dict[Key, list[str]] = {key: [] for key in alike}
-            among = self._among(session_services, alike, "session_id")
-            for workspace_id, session_id, service_id in await self._connection.execute(booked.where(among)):
+            for workspace_id, session_id, service_id in await self._among(booked, session_services, alike):
                 services_of[workspace_id, session_id].append(service_id)
             same |= {key: services_of[key] == given[key].service_ids for key in alike}
         return same
 
     async def end(self, *, read: int, rejected: int) -> ImportResult:
-        """Remove what has to go, and count."""
+        """Make again what was put aside, remove what has to go, and count."""
+        try:
+            await make_again(self._connection, self._aside)
+        except IntegrityError as error:
+            which = getattr(error.orig.__cause__, "detail", None) if error.orig else None
+            raise ImportFailed(
+                f"the database refused a row, seen after the last document: {error.orig}{f' ({which})' if which else ''}"
+            ) from error
         await self._keep_names()
         removed = None
         if self._replace:
@@ -466,10 +482,14 @@ class _Import:
     async def _count(self, query: Select[int]) -> int:
         return (await self._connection.execute(query)).scalar_one()
 
-    def _among(self, table: Table, keys: list[Key], id_: str = "id") -> ColumnElement[bool]:
-        """Whether a row has one of these keys. By IN, SQLite looks the rows up; a join it might turn around."""
-        key = (table.c.workspace_id, table.c[id_])
-        return tuple_(*key).in_(self._select(key, keys))
+    async def _among(self, statement: Any, table: Table, keys: list[Key]) -> Any:
+        """Execute a statement for the rows of a table that have one of these keys of sessions, or of what has names.
+
+        By IN, SQLite looks the rows up; a join it might turn around.
+        """
+        key = (table.c.workspace_id, table.c.session_id if table is session_services else table.c.id)
+        given = statement.where(tuple_(*key).in_(self._select(key)))
+        return await self._connection.execute(given, self._values(keys))
 
     async def _add(self, table: Table, rows: Sequence[tuple[Any, ...]], *, replacing: Sequence[str] = ()) -> None:
         """Insert what is not there yet, in one statement, and replace these columns where it is."""
@@ -478,26 +498,31 @@ class _Import:
         # SQLite and PostgreSQL write ON CONFLICT alike; SQLAlchemy keeps it in their dialects.
         insert: Any = (postgresql if self._postgresql else sqlite).insert(table)
         columns = [column for column in table.columns if column.server_default is None]  # but the revision
-        insert = insert.from_select(columns, self._select(columns, rows))
+        insert = insert.from_select(columns, self._select(columns))
         if replacing:
             given = {name: insert.excluded[name] for name in replacing}
             insert = insert.on_conflict_do_update(index_elements=table.primary_key, set_=given)
         else:
             insert = insert.on_conflict_do_nothing()
-        await self._connection.execute(insert)
+        await self._connection.execute(insert, self._values(rows))
 
-    def _select(self, columns: Sequence[Column[Any]], rows: Sequence[tuple[Any, ...]]) -> Select[Any]:
-        """A query that gives these rows."""
+    def _select(self, columns: Sequence[Column[Any]]) -> Select[Any]:
+        """A query that gives the rows it is executed with, by `_values`.
+
+        It does not hold them: what SQLAlchemy makes of a query refers to itself, and stays in memory for a while.
+        """
         if self._postgresql:
-            arrays = [
-                bindparam(None, list(values), type_=postgresql.ARRAY(column.type))
-                for column, values in zip(columns, zip(*rows, strict=True), strict=True)
-            ]
+            arrays = [bindparam(f"given_{place}", type_=postgresql.ARRAY(of.type)) for place, of in enumerate(columns)]
             given = func.unnest(*arrays).table_valued(*(column.name for column in columns)).render_derived()
             return select(*given.c)
-        given = func.json_each(orjson.dumps(rows).decode()).table_valued("value")
+        given = func.json_each(bindparam("given")).table_valued("value")
         places = [func.json_extract(given.c.value, f"$[{place}]") for place in range(len(columns))]
         return select(*places).where(true())  # without WHERE, SQLite takes the ON of ON CONFLICT for a join's
+
+    def _values(self, rows: Sequence[tuple[Any, ...]]) -> dict[str, Any]:
+        if self._postgresql:
+            return {f"given_{place}": list(values) for place, values in enumerate(zip(*rows, strict=True))}
+        return {"given": orjson.dumps(rows).decode()}
 
     async def _insert(self, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
         """Insert whole rows that are not there yet."""
