@@ -228,6 +228,14 @@ def test_who_does_not_own_the_tables_imports_in_the_ordinary_way(url_of_another:
     assert ask(url_of_another, TRACES) == traces
 
 
+def test_where_tables_may_be_distributed_an_import_takes_the_ordinary_way(postgresql_databases: Databases) -> None:
+    url = postgresql_databases.migrated()
+    execute(url, "CREATE FUNCTION citus_version() RETURNS text LANGUAGE sql AS $$ SELECT 'Citus 12.1' $$")
+    traces = ask(url, TRACES)
+    assert run(url, lines(large("1"), document("2"))).new == 2
+    assert ask(url, TRACES) == traces
+
+
 def test_who_reads_during_a_first_import_sees_nothing_of_it_or_all(database_url: str) -> None:
     execute(database_url, f"INSERT INTO workspaces (id) VALUES ('{WORKSPACE}')")
     documents = list(READER.read(BytesIO(lines(large("1"), large("2"), *(document(str(n)) for n in range(3, 10)))), "input"))
