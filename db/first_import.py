@@ -53,7 +53,7 @@ async def _drop(connection: "AsyncConnection", found: str) -> list[str]:
 
 
 _ON_SQLITE = """
-SELECT format('DROP INDEX "%w"', i.name), s.sql
+SELECT printf('DROP INDEX "%w"', i.name), s.sql
 FROM (VALUES ('sessions'), ('session_services')) AS t, pragma_index_list(t.column1) AS i
 JOIN sqlite_schema AS s ON s.type = 'index' AND s.name = i.name
 WHERE i.origin = 'c' AND NOT i."unique"
