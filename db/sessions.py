@@ -369,8 +369,8 @@ def _is_among_changed(shape: Shape, engine: str) -> ColumnElement[bool]:
         return select(func.count()).select_from(_limited(some, limit).subquery())
 
     stretches = _stretches(shape, engine, found_in)
-    enough = select(stretches.c.stretch).where(stretches.c.found < limit)
-    first = _ordered(select(id_).where(*changed, _one_of(stretch, enough, engine)), columns, shape)
+    with_some = select(stretches.c.passed).where(stretches.c.found > stretches.c.found_before)
+    first = _ordered(select(id_).where(*changed, _one_of(stretch, with_some, engine)), columns, shape)
     return _one_of(sessions.c.id, _limited(first.group_by(*columns) if booked else first, limit), engine)
 
 
@@ -396,9 +396,9 @@ _PEOPLE = ("client_id", "staff_id")
 
 
 def _stretches(shape: Shape, engine: str, found_in: Callable[[CTE], Select[Any]]) -> CTE:
-    """Stretches of the calendar, in the order of the list, each with how many were found before it, until these are enough.
+    """Stretches of the calendar, in the order of the list, until enough has been found in those that were passed.
 
-    `found_in` counts in the stretch that stands in a row.
+    `found_in` counts in the stretch of a row. The next row has that as `passed`, with what is `found` in it and before.
     """
     date, descending = sessions.c.date, ORDERS[shape.sort].descending
     near, far = _ends(shape)
@@ -415,9 +415,13 @@ def _stretches(shape: Shape, engine: str, found_in: Callable[[CTE], Select[Any]]
     elif near in shape.filters:
         start = _value(near)
     first = next_stretch(date <= start if descending else date >= start)
-    stretches = select(first.scalar_subquery().label("stretch"), cast(literal_column("0"), BigInteger).label("found")).cte(
-        "stretches", recursive=True
-    )
+    none = cast(literal_column("0"), BigInteger)
+    stretches = select(
+        first.scalar_subquery().label("stretch"),
+        none.label("found"),
+        cast(literal_column("NULL"), Text).label("passed"),
+        none.label("found_before"),
+    ).cte("stretches", recursive=True)
     # A stretch's own letters sort before all its moments, and with a Z behind them after.
     stretch = stretches.c.stretch
     behind = date < stretch if descending else date > stretch.concat(literal_column("'Z'"))
@@ -425,6 +429,8 @@ def _stretches(shape: Shape, engine: str, found_in: Callable[[CTE], Select[Any]]
         select(
             next_stretch(behind).correlate(stretches).scalar_subquery(),
             stretches.c.found + found_in(stretches).correlate(stretches).scalar_subquery(),
+            stretch,
+            stretches.c.found,
         ).where(stretch.is_not(None), stretches.c.found < bindparam("limit", type_=BigInteger))
     )
 

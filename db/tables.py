@@ -127,7 +127,7 @@ session_services = Table(
     ),
     Index(
         "ix_session_services_workspace_id_staff_id_service_id_status",
-        *("workspace_id", "staff_id", "service_id", "status", "date", "start_time", "session_id", "updated_at"),
+        *("workspace_id", "staff_id", "service_id", "status", "date", "start_time", "session_id"),
     ),
 )
 """The services of sessions. From `status` on, columns are copies of the session's: triggers see to it, whoever writes."""

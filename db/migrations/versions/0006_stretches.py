@@ -25,7 +25,7 @@ def upgrade() -> None:
     op.create_index(BY_STRETCH, "sessions", ["workspace_id", STRETCH, "updated_at", "date", "start_time", "id", "status"])
     op.drop_index(OF_SERVICE, "session_services")
     op.create_index(OF_SERVICE, "session_services", ["workspace_id", "service_id", *IN_ORDER, "updated_at"])
-    op.create_index(OF_STAFF, "session_services", ["workspace_id", "staff_id", "service_id", *IN_ORDER, "updated_at"])
+    op.create_index(OF_STAFF, "session_services", ["workspace_id", "staff_id", "service_id", *IN_ORDER])
     op.create_index(
         OF_SERVICE_BY_STRETCH,
         "session_services",
