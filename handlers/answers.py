@@ -10,7 +10,6 @@ import asyncio
 import inspect
 from collections.abc import AsyncGenerator, Callable, Hashable, Iterable, Mapping
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
 from hashlib import blake2b
 from typing import NamedTuple, TypeAlias
 from urllib.parse import unquote
@@ -20,24 +19,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from handlers.encodings import CODINGS, SMALLEST, choose_coding, compress
 from handlers.pipeline import ARGUMENTS, Handler, Header, Step, respond
+from handlers.rules import AnswerRules
 from openapi.contract import Operation
 from openapi.errors import ContractError
 from openapi.json import JSONValue, Texts, encode
 
-CACHE_BYTES = 64 * 1024 * 1024
-"""Bytes of bodies that a process remembers, unless told otherwise."""
-STALL_TIMEOUT = 30
-"""Seconds for which a client may take nothing of a streamed answer, unless told otherwise."""
-
-
-@dataclass(frozen=True, slots=True)
-class AnswerRules:
-    """How much is remembered (bytes, 0 for nothing), and how long a client is waited for (seconds)."""
-
-    cache_bytes: int = CACHE_BYTES
-    stall_timeout: float = STALL_TIMEOUT
-
-
+_RULES = AnswerRules()
 _IN_LOOP = 32 * 1024  # bytes that are compressed faster than a thread is asked to
 
 
@@ -89,7 +76,7 @@ class _Encoded:
         return self.bodies[coding]
 
 
-def answer(resource: object, rules: AnswerRules = AnswerRules()) -> Step:
+def answer(resource: object, rules: AnswerRules = _RULES) -> Step:
     """Call the handler with the resource that it reads from, check what it returns against the contract, and send it."""
 
     def build(operation: Operation, handler: Handler, _next_app: ASGIApp) -> ASGIApp:

@@ -28,6 +28,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from handlers.keys import Key, KeySource
 from handlers.pipeline import Handler, Header, Step
+from handlers.rules import TokenRules
 from openapi.contract import Operation
 from openapi.errors import ContractError
 
@@ -85,18 +86,6 @@ class Claims:
 
 Verify: TypeAlias = Callable[[str], Awaitable[Claims]]
 """From a token to its claims; raises `TokenRefused`, or `KeysUnavailable` when no verdict is possible."""
-
-
-@dataclass(frozen=True, slots=True)
-class TokenRules:
-    """What a token must be like, apart from its key."""
-
-    issuer: str | None = None
-    audience: str | None = None
-    leeway: int = 0
-    """Seconds by which the clocks of issuer and server may differ."""
-    scope_claims: tuple[str, ...] = ("scope", "scp", "permissions")
-    workspace_claims: tuple[str, ...] = ("workspaceId", "workspaces")
 
 
 class _Verdict(NamedTuple):

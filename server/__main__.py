@@ -13,7 +13,8 @@ UNHEEDED = "Using `httpx` with `starlette.testclient` is deprecated"
 
 
 @contextmanager
-def _importing() -> Iterator[None]:
+def importing() -> Iterator[None]:
+    """Import a program, or much of one, without what would hold it up."""
     # What is imported stays, and the collector would look through all of it again and again.
     gc.disable()
     warnings.filterwarnings("ignore", message=UNHEEDED)
@@ -24,14 +25,14 @@ def _importing() -> Iterator[None]:
 
 def main() -> NoReturn:
     """Run the command line."""
-    with _importing():
+    with importing():
         from server import cli  # noqa: PLC0415 - after that
     cli.main()
 
 
 def create_app() -> ASGIApp:
     """The application of a worker."""
-    with _importing():
+    with importing():
         from server.app import create_app_from_environment  # noqa: PLC0415 - after that
     app: ASGIApp = create_app_from_environment()
     return app

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from itertools import chain
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated, BinaryIO, NamedTuple, NoReturn, TypeVar
 
 import jwt
@@ -26,11 +27,11 @@ from db.documents import BadDocument, DocumentReader
 from db.engine import Database
 from db.errors import DatabaseNotReady, DatabaseUnavailable, WorkspaceNotFound
 from db.importing import ImportFailed, ImportRefused, ImportResult, import_documents
-from handlers.security import TokenRules
+from handlers.rules import TokenRules
 from openapi import contract
 from openapi.errors import ContractError
 from openapi.schemas import compile_schema, words
-from server import serving
+from server.__main__ import importing
 from server.settings import (
     PREFIX,
     VARIABLES,
@@ -89,9 +90,17 @@ def serve(
 ) -> None:
     """Serve the API from the configured database."""
     settings = read_settings()
+    serving = _serving()
     contract.load()
     asyncio.run(_with_reader(settings.database_url, schema.require_newest))
     serving.serve(host, port, settings, workers=workers, access_log=access_log)
+
+
+def _serving() -> ModuleType:
+    # Here and not above: the other commands serve nothing, and start in less than half the time without it.
+    with importing():
+        from server import serving  # noqa: PLC0415
+    return serving
 
 
 @cli.command()
@@ -105,6 +114,7 @@ def demo(
     The database is a file of its own, whatever the settings say, and the secret is made for this run alone.
     """
     url = f"sqlite:///{database}"
+    serving = _serving()
     schemas = contract.load().schemas
     asyncio.run(_with_writer(url, lambda database: demo_data.prepare(database, schemas)))
     secret = secrets.token_urlsafe(48)
@@ -218,7 +228,7 @@ def import_files(
     All of them are imported or none: a bad document is reported and changes nothing, unless --reject is given.
     """
     url = writer_url_from()
-    reader = DocumentReader(contract.load().schemas)
+    reader = DocumentReader(contract.schemas())
     # Documents hold no reference cycles; to look for some after every 700 objects took a third of this program's time.
     gc.set_threshold(100_000)
     with ExitStack() as opened:
@@ -313,7 +323,7 @@ def list_workspaces(*, as_json: Annotated[bool, typer.Option("--json", help="Pri
 @workspaces_cli.command("add")
 def add_workspace(workspace_id: Annotated[str, typer.Argument(metavar="ID")]) -> None:
     """Add an empty workspace: its list is then empty, instead of 404."""
-    schemas = contract.load().schemas
+    schemas = contract.schemas()
     if not compile_schema(schemas["Id"], schemas).is_valid(workspace_id):
         raise typer.BadParameter(f"must be {words(schemas['Id'])}", param_hint="ID")
 

@@ -14,7 +14,6 @@ from limits import RateLimitItem
 from limits import parse as parse_rate_limit
 
 from db.connecting import STATEMENT_TIMEOUT, require_usable
-from handlers.answers import CACHE_BYTES, STALL_TIMEOUT, AnswerRules
 from handlers.keys import (
     ASYMMETRIC,
     SYMMETRIC,
@@ -26,7 +25,7 @@ from handlers.keys import (
     public_key,
     secret_key,
 )
-from handlers.security import TokenRules
+from handlers.rules import CACHE_BYTES, STALL_TIMEOUT, AnswerRules, TokenRules
 
 PREFIX = "SESSIONS_"
 DEFAULT_DATABASE_URL = "sqlite:///sessions.sqlite3"

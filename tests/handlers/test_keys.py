@@ -32,7 +32,8 @@ from handlers.keys import (
     public_key,
     secret_key,
 )
-from handlers.security import TokenRefused, TokenRules, token_verifier
+from handlers.rules import TokenRules
+from handlers.security import TokenRefused, token_verifier
 from server.app import create_app
 from server.settings import Settings
 from tests.conftest import WORKSPACE, Mint

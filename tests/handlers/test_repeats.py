@@ -16,8 +16,8 @@ from starlette.testclient import TestClient
 from starlette.types import Message
 
 from db.demo import DOCUMENTED_SESSION, FIRST_WORKSPACE
-from handlers.answers import AnswerRules
 from handlers.keys import StaticKeys, secret_key
+from handlers.rules import AnswerRules
 from server.app import create_app
 from server.settings import Settings
 from tests.conftest import SECRET, Mint, Store

@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 from starlette.types import Receive, Scope, Send
 
 from handlers.keys import ASYMMETRIC, SYMMETRIC, Key, KeysUnavailable, StaticKeys, secret_key
+from handlers.rules import TokenRules
 from handlers.security import (
     LONGEST_SUBJECT,
     LONGEST_TOKEN,
@@ -31,7 +32,6 @@ from handlers.security import (
     AccessRefused,
     Claims,
     TokenRefused,
-    TokenRules,
     Verify,
     authorize,
     bearer_token,

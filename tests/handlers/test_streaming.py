@@ -11,8 +11,9 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from db.demo import DOCUMENTED_SESSION
-from handlers.answers import Answer, AnswerRules, Part, Steps, Version, answer
+from handlers.answers import Answer, Part, Steps, Version, answer
 from handlers.pipeline import ARGUMENTS
+from handlers.rules import AnswerRules
 from handlers.sessions import LARGEST_WHOLE_LIST, list_sessions
 from openapi.contract import load
 from openapi.errors import ContractViolation

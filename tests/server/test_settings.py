@@ -16,7 +16,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from jwt.algorithms import RSAAlgorithm
 
 from handlers.keys import JWKSServer, StaticKeys
-from handlers.security import Claims, TokenRefused, TokenRules, token_verifier
+from handlers.rules import TokenRules
+from handlers.security import Claims, TokenRefused, token_verifier
 from server.settings import (
     DEFAULT_DATABASE_URL,
     PREFIX,
