@@ -9,7 +9,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as NotBase64
 from hashlib import blake2b
 
-from db.sessions import Order, Position, SessionFilter
+from db.questions import Order, Position, SessionFilter
 from openapi.errors import InvalidParameters
 
 _FORM = 1

@@ -1,6 +1,7 @@
 """The operations on sessions."""
 
-from db.sessions import ORDERS, Question, SessionFilter, Sessions
+from db.questions import ORDERS, Question, SessionFilter
+from db.sessions import Sessions
 from handlers.answers import Answer, Steps, Version
 from handlers.cursors import read_cursor, write_cursor
 from openapi.timestamps import Span

@@ -244,7 +244,7 @@ MUTANTS = [
     ),
     mutant(
         "the query forgets the tenant",
-        "db/sessions.py",
+        "db/lists.py",
         "yield sessions.c.workspace_id == _workspace_id",
         "yield sessions.c.workspace_id != literal_column(\"''\")",
         f"{TENANCY}::test_the_tenants_hold_the_same_ids_and_the_test_can_tell_them_apart",

@@ -16,7 +16,8 @@ from db.documents import BadDocument, Document
 from db.engine import Database
 from db.errors import DatabaseUnavailable
 from db.importing import ImportFailed, ImportRefused, import_documents
-from db.sessions import Question, SessionFilter, Sessions
+from db.questions import Question, SessionFilter
+from db.sessions import Sessions
 from tests.conftest import Databases
 from tests.db.test_importing import (
     LARGE,

@@ -20,7 +20,8 @@ from db.documents import DEPTH, BadDocument, Document, DocumentReader
 from db.engine import Database
 from db.errors import DatabaseUnavailable
 from db.importing import ImportFailed, ImportRefused, ImportResult, import_documents
-from db.sessions import Question, Sessions
+from db.questions import Question
+from db.sessions import Sessions
 from openapi.json import encode
 from tests.conftest import SCHEMAS, Databases
 

@@ -10,7 +10,9 @@ from db import demo
 from db.demo import FIRST_WORKSPACE
 from db.engine import Database
 from db.errors import DatabaseUnavailable
-from db.sessions import STATUSES, Question, SessionFilter, Sessions, sessions_statement, sessions_values
+from db.lists import STATUSES, sessions_statement, sessions_values
+from db.questions import Question, SessionFilter
+from db.sessions import Sessions
 from openapi.contract import load
 from tests.conftest import Store
 from tests.scale.costs import NotedDatabase

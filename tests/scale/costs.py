@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 import orjson
 
 from db.engine import Database
+from db.questions import Position, Question, SessionFilter
 from db.readers import Reader
-from db.sessions import Page, Position, Question, SessionFilter, Sessions
+from db.sessions import Page, Sessions
 
 LIMIT = 50
 _GROWING = ("sessions", "session_services", "clients", "staff", "services")

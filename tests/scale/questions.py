@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import combinations
 
-from db.sessions import Position, SessionFilter
+from db.questions import Position, SessionFilter
 from openapi import timestamps
 from tests.scale.costs import Asked
 from tests.scale.practice import CLIENT, REGULAR, STAFF, Booked

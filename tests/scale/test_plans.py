@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from itertools import chain
 
 from db.engine import Database
+from db.lists import Way, sessions_statement, sessions_values
+from db.questions import Question, SessionFilter
 from db.readers import Reader
-from db.sessions import Question, SessionFilter, Way, sessions_statement, sessions_values
 from tests.conftest import Databases
 from tests.scale import questions
 from tests.scale.costs import Asked, Cost, cost

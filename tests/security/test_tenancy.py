@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
 from db.demo import DOCUMENTED_SESSION
-from db.sessions import SessionFilter
+from db.questions import SessionFilter
 from handlers.cursors import write_cursor
 from tests.conftest import ClientOf, Databases, Mint, Store
 

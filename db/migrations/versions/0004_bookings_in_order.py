@@ -1,6 +1,6 @@
 """Indexes that hold all that the lists of a service, or of a member of the staff, are sorted and filtered by.
 
-For services, bookings hold copies of what their sessions say: see `Way.BY_SERVICE` in db/sessions.py. Triggers keep them
+For services, bookings hold copies of what their sessions say: see `Way.BY_SERVICE` in db/lists.py. Triggers keep them
 equal, whoever writes.
 """
 

@@ -1,6 +1,6 @@
 """Indexes for what was changed since a moment, and for the services of a member of the staff.
 
-A stretch is up to ten days of the calendar: see `Way.BY_STRETCH` in db/sessions.py.
+A stretch is up to ten days of the calendar: see `Way.BY_STRETCH` in db/lists.py.
 """
 
 import sqlalchemy as sa

@@ -10,8 +10,9 @@ import pytest
 
 from db.demo import DOCUMENTED_SESSION
 from db.engine import Database
+from db.lists import STATUSES, Way, sessions_statement, sessions_values
+from db.questions import Question, SessionFilter
 from db.readers import Reader
-from db.sessions import STATUSES, Question, SessionFilter, Way, sessions_statement, sessions_values
 from openapi import timestamps
 from tests.conftest import Store
 
