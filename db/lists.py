@@ -347,10 +347,13 @@ def _stretches(shape: Shape, engine: str, found_in: Callable[[CTE], Select[Any]]
         start = _value(near)
     first = next_stretch(date <= start if descending else date >= start)
     none = cast(literal_column("0"), BigInteger)
+    nothing: ColumnElement[Any] = literal_column("NULL")
+    if engine == "postgresql":  # SQLite has no use of the index of stretches for a column with a type
+        nothing = cast(nothing, Text)
     stretches = select(
         first.scalar_subquery().label("stretch"),
         none.label("found"),
-        cast(literal_column("NULL"), Text).label("passed"),
+        nothing.label("passed"),
         none.label("found_before"),
     ).cte("stretches", recursive=True)
     # A stretch's own letters sort before all its moments, and with a Z behind them after.
