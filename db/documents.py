@@ -89,8 +89,9 @@ class DocumentReader:
             name: schemas.resolve(schema, components) for name, schema in components["Session"]["properties"].items()
         }
         self._moments = [name for name, schema in self._properties.items() if schema.get("format") == "date-time"]
-        session = schemas.compile_schema({"$ref": "#/components/schemas/Session"}, components)
-        self._is_session, self._misfits = session.is_valid, session.iter_errors
+        session = {"$ref": "#/components/schemas/Session"}
+        self._is_session = schemas.compile_schema(session, components, quick=True).is_valid
+        self._misfits = schemas.compile_schema(session, components).iter_errors
         self._is_id = schemas.compile_schema({"$ref": "#/components/schemas/Id"}, components).is_valid
 
     def read(self, stream: BinaryIO, source: str) -> Iterator[Document | BadDocument]:
