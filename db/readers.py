@@ -162,6 +162,8 @@ class _SQLiteReader(Reader):
         self.asking = False  # a statement has been sent, and what came of it is not known
         try:
             self._connection.execute("PRAGMA query_only = ON")
+            # 8 MB instead of 2: to look for changes in a large practice takes more pages than that, again and again.
+            self._connection.execute("PRAGMA cache_size = -8000")
         except BaseException:
             self._connection.close()
             raise
