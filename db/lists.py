@@ -222,7 +222,8 @@ def _plan(shape: Shape, engine: str) -> tuple[Sequence[str], bool]:
 def _booked_along(shape: Shape, service: ColumnElement[str], status: ColumnElement[str]) -> Select[Any]:
     """Where the wanted sessions of one service and status stand in the order of dates, along the index of bookings.
 
-    The index holds all that is asked; a session may be booked twice for a service.
+    An index holds all that is asked, but the change where a member of the staff is asked for, too. A session may be booked
+    twice for a service.
     """
     of = session_services.c
     columns = (of.date, of.start_time, of.session_id)

@@ -20,6 +20,7 @@ from db.questions import Question, SessionFilter
 from db.sessions import Sessions
 from tests.conftest import Databases
 from tests.db.test_importing import (
+    HANGS_UP,
     LARGE,
     READER,
     WORKSPACE,
@@ -148,8 +149,7 @@ def test_a_connection_that_is_lost_during_a_first_import_leaves_everything_as_it
     url = postgresql_databases.migrated()
     execute(
         url,
-        "CREATE FUNCTION hang_up() RETURNS trigger LANGUAGE plpgsql"
-        " AS $$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END $$",
+        HANGS_UP,
         "CREATE TRIGGER hang_up AFTER INSERT ON sessions FOR EACH ROW WHEN (NEW.id = 'last') EXECUTE FUNCTION hang_up()",
     )
     before = [ask(url, DEFINITIONS), ask(url, TRACES), content_of(url)]

@@ -358,14 +358,20 @@ def test_a_row_that_the_database_refuses_fails_the_import_and_says_where(databas
     assert content_of(database_url) == before
 
 
+HANGS_UP = (
+    "CREATE FUNCTION hang_up() RETURNS trigger LANGUAGE plpgsql"
+    " AS $$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END $$"
+)
+"""A connection that fires the trigger is lost."""
+
+
 def test_a_connection_that_is_lost_while_rows_go_in_is_a_database_that_does_not_answer(
     postgresql_databases: Databases,
 ) -> None:
     url = postgresql_databases.migrated()
     execute(
         url,
-        "CREATE FUNCTION hang_up() RETURNS trigger LANGUAGE plpgsql"
-        " AS $$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END $$",
+        HANGS_UP,
         "CREATE TRIGGER hang_up AFTER INSERT ON sessions EXECUTE FUNCTION hang_up()",
     )
     before = content_of(url)
