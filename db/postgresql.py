@@ -14,9 +14,9 @@ from db.limits import CONNECT_TIMEOUT, CONNECTION_WAIT, CONNECTIONS, SNAPSHOTS
 SERVER_SETTINGS = {"application_name": "sessions-api"}
 """All that a server is told while it accepts a connection: asyncpg and PgBouncer misread or refuse other settings there."""
 
-# Lists are read along indexes, by plans that are made once for all values. A plan that reads a whole index is estimated to be
-# costly, which would start the compiler (jit) and parallel workers for it. Citus finds the shard of a statement by its
-# values, so it needs a plan for each.
+# Lists are read along indexes, by plans that are made once for all values. PostgreSQL overestimates what some of them cost,
+# and would start its compiler (jit) and parallel workers. Citus finds the shard of a statement by its values, so it needs a
+# plan for each.
 _SETTINGS = """
 SELECT set_config(name, value, false) FROM (VALUES
   ('default_transaction_read_only', 'on'),
@@ -67,9 +67,11 @@ class PostgreSQLPool:
             raise TooManySnapshots
         async with self._snapshots:
             with unavailable_on_driver_errors():
-                async with (await self._snapshot_pool).acquire(timeout=CONNECTION_WAIT) as connection:
-                    async with connection.transaction(isolation="repeatable_read", readonly=True):
-                        yield PostgreSQLConnection(connection)
+                async with (
+                    (await self._snapshot_pool).acquire(timeout=CONNECTION_WAIT) as connection,
+                    connection.transaction(isolation="repeatable_read", readonly=True),
+                ):
+                    yield PostgreSQLConnection(connection)
 
     async def close(self) -> None:
         self._closed = True

@@ -44,7 +44,7 @@ async def migrate(database: Database) -> tuple[str | None, str]:
 
 async def _version(connection: pools.Connection) -> str | None:
     exists = {
-        "sqlite": f"SELECT 1 FROM sqlite_schema WHERE name = '{VERSION_TABLE}'",
+        "sqlite": f"SELECT 1 FROM sqlite_schema WHERE name = '{VERSION_TABLE}'",  # noqa: S608 - a constant
         "postgresql": f"SELECT 1 WHERE to_regclass('{VERSION_TABLE}') IS NOT NULL",
     }[connection.engine]
     if not await connection.fetch(exists, ()):

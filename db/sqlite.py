@@ -80,8 +80,11 @@ class SQLitePool:
             with unavailable_on_driver_errors():
                 async with self._connection() as connection:
                     await connection.fetch("BEGIN", ())
-                    yield connection
-                    await connection.fetch("ROLLBACK", ())
+                    try:
+                        yield connection
+                    finally:
+                        if not connection.is_busy:
+                            await connection.fetch("ROLLBACK", ())
 
     async def close(self) -> None:
         self._closed = True
@@ -94,15 +97,16 @@ class SQLitePool:
         await self._reopen_if_replaced()
         identity = self._identity
         connection = self._idle.pop() if self._idle else await self._connect()
-        is_usable = False
         try:
             yield connection
-            is_usable = not connection.is_busy
         finally:
-            if is_usable and not self._closed and identity == self._identity:
+            if self._can_reuse(connection, identity):
                 self._idle.append(connection)
             else:
                 await connection.close()
+
+    def _can_reuse(self, connection: SQLiteConnection, identity: tuple[int, int] | None) -> bool:
+        return not connection.is_busy and not self._closed and identity == self._identity
 
     async def _connect(self) -> SQLiteConnection:
         opened = await aiosqlite.connect(self._uri, uri=True, timeout=BUSY_TIMEOUT, isolation_level=None)

@@ -67,7 +67,7 @@ class Statement(NamedTuple):
 
 
 def choose_plan(query: SessionQuery, *, whole: bool) -> Plan:
-    """The plan of a query. A `whole` list is read page after page to its end, so no plan that sorts each page anew will do."""
+    """The plan of a query. A `whole` list is read page after page to its end, and must not be sorted again for each page."""
     if query.client_id is not None:  # has few sessions
         return Plan.WALK
     if query.service_ids is not None and (query.order.by_date or not whole):
@@ -191,7 +191,7 @@ def _walk(shape: Shape, document: ColumnElement[Any]) -> Select[Any]:
     order = [_unindexed(columns[0]), *columns[1:]] if along_client else columns
     conditions = [sessions.c.workspace_id == _value("workspace_id"), *_conditions(shape, sessions, order)]
     if shape.services:
-        has_service = select(literal_column("1")).where(
+        has_service: Select[Any] = select(literal_column("1")).where(
             session_services.c.workspace_id == _value("workspace_id"),
             session_services.c.service_id.in_([_service(number) for number in range(shape.services)]),
             session_services.c.date == sessions.c.date,
@@ -223,7 +223,7 @@ def _by_services(shape: Shape, document: ColumnElement[Any]) -> Select[Any]:
 def _by_changes(shape: Shape, document: ColumnElement[Any]) -> Select[Any]:
     columns = _order_columns(shape, sessions)
     by_date = shape.order.by_date
-    # Whatever would lead to another index is hidden from the planner, which knows the values of a prepared statement too late.
+    # Other indexes are hidden from the planner, which plans a prepared statement without knowing its values.
     order = [_unindexed(columns[0]), *columns[1:]] if by_date else columns
     conditions = [
         sessions.c.workspace_id == _value("workspace_id"),

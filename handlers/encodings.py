@@ -6,7 +6,7 @@ from typing import Protocol
 
 import zstandard
 
-SMALLEST = 1_000
+MIN_SIZE = 1_000
 """Bytes of a body that is worth a coding: a shorter one fits a packet as it is."""
 
 

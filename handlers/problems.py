@@ -12,13 +12,13 @@ from typing import Any
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from db.errors import DatabaseUnavailable, WorkspaceNotFound
+from db.errors import DatabaseUnavailable, TooManySnapshots, WorkspaceNotFound
+from handlers.concurrency import Overloaded
 from handlers.keys import KeysUnavailable
-from handlers.overload import Overloaded
 from handlers.pipeline import respond
 from handlers.rate import TooManyRequests
 from handlers.security import AccessRefused, TokenRefused
-from openapi.errors import ContractViolation, InvalidParameters, ParameterError
+from openapi.errors import ContractViolation, InvalidParameters, PageNotFound, ParameterError
 from openapi.json import encode
 
 logger = logging.getLogger("sessions")
@@ -71,6 +71,8 @@ def problem_of(error: Exception) -> Problem:
             return Problem(429, detail, {"retry-after": str(error.retry_after)})
         case WorkspaceNotFound():
             return Problem(404, "There is no workspace with this id.")
+        case PageNotFound(errors):
+            return Problem(404, "There is no such page; start again without cursor.", errors=errors)
         case HTTPException(status_code=404):
             return Problem(404, "There is nothing at this path; the API's documentation is at /docs.")
         case HTTPException(status_code=405):
@@ -79,6 +81,9 @@ def problem_of(error: Exception) -> Problem:
         case Overloaded():
             detail = "The server is answering as many requests as it can. Try again in a second."
             return Problem(503, detail, {"retry-after": "1"})
+        case TooManySnapshots():
+            detail = "Too many long lists are being sent. Try again in a few seconds, or ask for pages (limit)."
+            return Problem(503, detail, {"retry-after": str(RETRY_AFTER)})
         case DatabaseUnavailable():
             detail = "The database cannot be reached at the moment. Try again in a few seconds."
             return Problem(503, detail, {"retry-after": str(RETRY_AFTER)})
@@ -93,15 +98,15 @@ def _log(error: Exception, problem: Problem, scope: Scope) -> None:
     if isinstance(error, ContractViolation):
         # The violation says where; a traceback would add nothing, and rows must not reach the log.
         logger.error("%s %s: %s", scope["method"], scope["path"], error)
-    elif isinstance(error, Overloaded):
-        logger.warning("%s %s: turned away, too many requests at a time", scope["method"], scope["path"])
+    elif isinstance(error, Overloaded | TooManySnapshots):
+        logger.warning("%s %s: refused, too many requests at the same time", scope["method"], scope["path"])
     elif problem.status == 503:
         logger.error("%s %s: %s: %s", scope["method"], scope["path"], type(error).__name__, error)
     elif problem.status >= 500:
         logger.error("%s %s failed", scope["method"], scope["path"], exc_info=error)
 
 
-class ProblemEdge:
+class ProblemDetailsMiddleware:
     """Turns what the application raises into an answer. Once an answer has begun, an error can only cut it off."""
 
     def __init__(self, app: ASGIApp) -> None:

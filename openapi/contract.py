@@ -9,6 +9,7 @@ from typing import Any
 import jsonschema_rs
 import yaml
 
+from openapi.documents import DocumentList, compile_document_list
 from openapi.errors import ContractError, ContractViolation
 from openapi.json import JSONValue
 from openapi.parameters import Parameters, compile_parameters
@@ -30,6 +31,8 @@ class Operation:
     parameters: Parameters
     responses: Mapping[int, Callable[[JSONValue], None]]
     """By status: a check of the body, which raises `ContractViolation`."""
+    documents: DocumentList | None
+    """The list of documents that a success answers; None when it answers something else."""
     contract_digest: bytes
     """Of the contract that it stands in: what is made from the contract is made anew when that changes."""
 
@@ -149,6 +152,7 @@ def _compile(operation: Mapping[str, Any], document: Mapping[str, Any], contract
         required_scopes=_required_scopes(operation, document),
         parameters=compile_parameters([_resolve(parameter, document) for parameter in operation["parameters"]], schemas),
         responses=dict(_responses(operation, document)),
+        documents=_documents(operation, document),
         contract_digest=contract_digest,
     )
 
@@ -181,6 +185,16 @@ def _responses(
                 int(status),
                 _body_check(compile_schema(schema, components, quick=True), compile_schema(schema, components)),
             )
+
+
+def _documents(operation: Mapping[str, Any], document: Mapping[str, Any]) -> DocumentList | None:
+    content = _resolve(operation["responses"].get("200", {}), document).get("content", {})
+    if "application/json" not in content:
+        return None
+    try:
+        return compile_document_list(content["application/json"]["schema"], document["components"]["schemas"])
+    except ValueError as error:
+        raise ValueError(f"response 200 {error}") from None
 
 
 def _body_check(quick: jsonschema_rs.Draft4Validator, written: jsonschema_rs.Draft4Validator) -> Callable[[JSONValue], None]:

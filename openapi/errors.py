@@ -27,3 +27,10 @@ class InvalidParameters(Exception):
 
 class ContractViolation(Exception):
     """The server was about to answer something that the contract forbids. Says where, never what: rows are private."""
+
+
+@dataclass(frozen=True)
+class PageNotFound(Exception):
+    """A cursor is well-formed and names no page of this list; `errors` names the parameter."""
+
+    errors: Sequence[ParameterError]

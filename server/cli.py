@@ -307,7 +307,7 @@ def list_workspaces(*, as_json: Annotated[bool, typer.Option("--json", help="Pri
 
     async def read(database: Database) -> list[workspaces.WorkspaceSize]:
         await schema.require_newest(database)
-        async with database.connect() as connection:
+        async with database.acquire() as connection:
             return await workspaces.list_workspaces(connection)
 
     found = asyncio.run(_with_reader(database_url_from(), read))
@@ -346,7 +346,7 @@ def remove_workspace(
 
     async def count(database: Database) -> int:
         await schema.require_newest(database)
-        async with database.connect() as connection:
+        async with database.transaction() as connection:
             return await workspaces.count_sessions(connection, workspace_id)
 
     async def remove(database: Database) -> int:
@@ -365,11 +365,11 @@ def remove_workspace(
 
 
 async def _with_reader(url: str, work: Callable[[Database], Awaitable[T]]) -> T:
-    return await _with_database(Database(url, read_only=True), work)
+    return await _with_database(Database(url), work)
 
 
 async def _with_writer(url: str, work: Callable[[Database], Awaitable[T]]) -> T:
-    return await _with_database(Database(url, read_only=False), work)
+    return await _with_database(Database(url), work)
 
 
 async def _with_database(database: Database, work: Callable[[Database], Awaitable[T]]) -> T:

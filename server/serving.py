@@ -9,8 +9,8 @@ from typing import Any
 
 import uvicorn
 
-from handlers.headers import security_headers
 from handlers.keys import StaticKeys, secret_key
+from handlers.response_headers import security_headers
 from server.__main__ import UNHEEDED
 from server.app import create_app, settle
 from server.settings import Settings

@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 from limits import RateLimitItem
 from limits import parse as parse_rate_limit
 
-from db.connecting import STATEMENT_TIMEOUT, require_usable
+from db.database_url import require_usable
+from db.pools import STATEMENT_TIMEOUT
 from handlers.keys import (
     ASYMMETRIC,
     SYMMETRIC,

@@ -2,8 +2,8 @@
 
 from alembic import context
 
-# Alembic assumes that SQLite cannot roll a table back. It can, when BEGIN is sent before the statement, which `db.engine` sees
-# to; so an interrupted migration leaves nothing behind.
+# Alembic assumes that SQLite cannot roll back the creation of a table. It can, when BEGIN is sent before the statement, as
+# `db.engine` does; so an interrupted migration leaves nothing behind.
 context.configure(
     connection=context.config.attributes["connection"],
     version_table=context.config.attributes["version_table"],

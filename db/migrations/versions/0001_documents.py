@@ -1,8 +1,8 @@
 """The tables: sessions as whole documents, and what the database derives from them.
 
-A program that knows only SQL can write: `INSERT INTO sessions (workspace_id, id, document)` is enough. Generated columns hold
-what lists filter and sort by. Triggers on `sessions` keep `session_services` and increment the revision of the workspace,
-whoever writes.
+A program that knows only SQL can write: `INSERT INTO sessions (workspace_id, id, document)` is enough. Generated columns
+hold the values that lists filter and sort by. Triggers on `sessions` maintain `session_services` and increment the revision
+of the workspace, for every writer.
 
 Constraints refuse what would sort, filter or route wrongly: a document whose ids differ from its row's, a member that is
 missing, a date or time in another form, an unknown status. Everything else is checked against the contract before a document
@@ -173,8 +173,9 @@ END $$""",
             "DELETE": "OLD TABLE AS rows_before",
         }.items()
     ),
-    "CREATE TRIGGER sessions_truncate AFTER TRUNCATE ON sessions"
-    " FOR EACH STATEMENT EXECUTE FUNCTION derive_from_no_sessions()",
+    """
+CREATE TRIGGER sessions_truncate AFTER TRUNCATE ON sessions
+  FOR EACH STATEMENT EXECUTE FUNCTION derive_from_no_sessions()""",
 ]
 
 # ---- SQLite ---------------------------------------------------------------------------------------------------------
