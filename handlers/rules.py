@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 CACHE_BYTES = 64 * 1024 * 1024
 """Bytes of bodies that a process remembers, unless told otherwise."""
-STALL_TIMEOUT = 30
+STALL_TIMEOUT = 10
 """Seconds for which a client may take nothing of a streamed answer, unless told otherwise."""
 
 

@@ -51,7 +51,12 @@ def compile_document_list(schema: Mapping[str, Any], components: Mapping[str, An
     ):
         raise ValueError("must be an object with one property, which is required, and no others")
     member, array = next(iter(properties.items()))
-    if array.get("type") != "array" or array.keys() - _ARRAY or envelope.keys() - _OBJECT:
+    if (
+        envelope.get("type") != "object"
+        or array.get("type") != "array"
+        or array.keys() - _ARRAY
+        or envelope.keys() - _OBJECT
+    ):
         raise ValueError(f"must have an array in {member}, and no further rules for it")
     return DocumentList(member, _document_check(array["items"], components))
 

@@ -189,10 +189,11 @@ SQLITE_TIMESTAMP = (
 # The clock has milliseconds; a random number stands below them.
 SQLITE_CLOCK = "(CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER) * 1000 + abs(random() % 1000))"
 
+# Not INSERT OR IGNORE: inside a trigger, the conflict clause of the statement that fired it decides.
 DERIVE = """
-  INSERT OR IGNORE INTO session_services
+  INSERT INTO session_services
     (workspace_id, service_id, date, start_time, session_id, status, staff_id, updated_at)
-  SELECT NEW.workspace_id, value, NEW.date, NEW.start_time, NEW.id, NEW.status, NEW.staff_id, NEW.updated_at
+  SELECT DISTINCT NEW.workspace_id, value, NEW.date, NEW.start_time, NEW.id, NEW.status, NEW.staff_id, NEW.updated_at
   FROM json_each(NEW.document, '$.serviceIds');
 """
 REMOVE = "DELETE FROM session_services WHERE workspace_id = {0}.workspace_id AND session_id = {0}.id;"
