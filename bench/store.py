@@ -70,7 +70,8 @@ def opened_store(large: int) -> Iterator[Store]:
     folder = FOLDER / f"{large}-{hashlib.sha256(made_from).hexdigest()[:12]}"
     complete = folder / "complete"
     if not complete.exists():
-        shutil.rmtree(folder, ignore_errors=True)
+        for outdated in FOLDER.glob(f"{large}-*"):
+            shutil.rmtree(outdated)
         folder.mkdir(parents=True)
         _make_server(folder)
     # A run that was killed is still on the list of those who use the server, which would then never be stopped.

@@ -103,6 +103,7 @@ func sendJSON(w http.ResponseWriter, body []byte) {
 }
 
 func sendProblem(w http.ResponseWriter, status int) {
+	w.Header().Del("Content-Length") // of a response that failed its validation
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(status)
 	title := http.StatusText(status)
