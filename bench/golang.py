@@ -1,4 +1,4 @@
-"""Builds the peers that are written in Go, from Debian's packaged sources and without the network."""
+"""Builds the Go programs from Debian's packaged sources, without the network."""
 
 import os
 import shutil
@@ -8,8 +8,7 @@ from pathlib import Path
 
 from bench.store import FOLDER, ROOT
 
-_SOURCES = ROOT / "bench" / "peers" / "go"
-_FILES = {
+_SOURCES = {
     "plain": ("plain.go", "sessions.go", "server.go"),
     "contract": ("contract.go", "sessions.go", "server.go"),
     "documents": ("documents.go", "server.go"),
@@ -18,17 +17,29 @@ _PACKAGES = "golang-go golang-github-jackc-pgx-v4-dev golang-github-golang-jwt-j
 _OFFLINE = {"GO111MODULE": "off", "GOPATH": "/usr/share/gocode", "GOPROXY": "off", "GOFLAGS": ""}
 
 
-def build(name: str) -> Path | None:
-    """The program of one peer; None, with a line that says why, where it cannot be built."""
+def build_programs() -> dict[str, Path]:
+    """Those that can be built, by name; says why one cannot."""
     go = shutil.which("go")
     if go is None:
-        problem = "there is no go"
-    else:
+        _leave_out("Go", "there is no go")
+        return {}
+    programs = {}
+    for name, sources in _SOURCES.items():
         program = FOLDER / "go" / name
-        command = [go, "build", "-o", str(program), *_FILES[name]]
-        done = subprocess.run(command, cwd=_SOURCES, env=os.environ | _OFFLINE, capture_output=True, text=True, check=False)
-        if done.returncode == 0:
-            return program
-        problem = done.stderr.strip().partition("\n")[0]
-    print(f"Left out: go-{name}; {problem}. On Debian: apt-get install {_PACKAGES}", file=sys.stderr)
-    return None
+        done = subprocess.run(
+            [go, "build", "-o", str(program), *sources],
+            cwd=ROOT / "bench" / "peers" / "go",
+            env=os.environ | _OFFLINE,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            _leave_out(f"go-{name}", done.stderr.partition("\n")[0].removesuffix(" in any of:"))
+        else:
+            programs[name] = program
+    return programs
+
+
+def _leave_out(name: str, reason: str) -> None:
+    print(f"Left out: {name}; {reason}. On Debian 12: apt-get install {_PACKAGES}", file=sys.stderr)

@@ -15,7 +15,7 @@ from typing import Literal
 
 import psutil
 
-from bench.golang import build
+from bench.golang import build_programs
 from bench.store import OUR_PROGRAM, ROOT, SECRET, Database, Store, our_environment
 
 _CACHE_OFF = {"SESSIONS_CACHE_BYTES": "0"}
@@ -77,20 +77,18 @@ def _node_servers() -> list[Server]:
 
 
 def _go_servers() -> list[Server]:
-    def command(program: Path) -> Callable[[int], list[str]]:
-        return lambda _port: [str(program)]
-
-    known = {
+    titles = {
         "plain": ("Go net/http + pgx", "no", Database.RELATIONAL),
         "contract": ("Go net/http + pgx + kin-openapi", "yes", Database.RELATIONAL),
         "documents": ("Go net/http + pgx over documents", "no", Database.DOCUMENTS),
     }
-    one_core = {"GOMAXPROCS": "1"}  # like the other programs
-    return [
-        Server(f"go-{name}", title, validates, command(program), database, settings=one_core)
-        for name, (title, validates, database) in known.items()
-        if (program := build(name))
-    ]
+
+    def server(name: str, program: Path) -> Server:
+        title, validates, database = titles[name]
+        one_core = {"GOMAXPROCS": "1"}  # as the other programs have
+        return Server(f"go-{name}", title, validates, lambda _port: [str(program)], database, settings=one_core)
+
+    return [server(name, program) for name, program in build_programs().items()]
 
 
 def _floor(name: str, title: str, database: Database = Database.RELATIONAL) -> Server:
