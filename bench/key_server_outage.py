@@ -124,7 +124,7 @@ async def _main() -> None:
     os.environ["no_proxy"] = "*"  # the fetch goes to this machine
     with tempfile.TemporaryDirectory() as folder:
         url = f"sqlite:///{folder}/bench.sqlite3"
-        database = Database(url, read_only=False)
+        database = Database(url)
         await demo.prepare(database, load().schemas)
         await database.close()
         log = options(Settings(StaticKeys(())))["log_config"]

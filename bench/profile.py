@@ -26,7 +26,6 @@ _STEPS = (
     ("parameters", r"openapi/(?:parameters|timestamps)\.py|read_parameters"),
     ("validation", r"jsonschema_rs|check \(openapi/contract\.py|openapi/schemas\.py"),
     ("encoding", r"encode \(openapi/json\.py|_written \(openapi/json\.py"),
-    ("rows", r"(?:_listed|_booked|_booked_together) \(db/sessions\.py"),
     ("ETag", r"blake2"),
     ("database: statement", r"sqlalchemy/|_cy\.c|greenlet|db/"),
     ("database: driver", r"asyncpg|pgproto|sqlite3|_sqlite/"),

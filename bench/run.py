@@ -34,7 +34,7 @@ class Scenario(NamedTuple):
     query: Query
     variant: Variant = "plain"
     like: str = ""
-    """The scenario to take the costs of the servers from that it is compared with; its own unless named."""
+    """The scenario whose costs it is compared with, unless its own."""
 
     def takes(self, server: Server) -> bool:
         return server.variant == self.variant
