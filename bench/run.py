@@ -60,7 +60,7 @@ _Named = TypeVar("_Named", Scenario, Server)
 
 
 class Figures(NamedTuple):
-    """What one window of load gave, or the medians of several."""
+    """The figures of one window of load, or the medians of several."""
 
     rate: float  # responses per second
     p50: float  # milliseconds
