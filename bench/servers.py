@@ -4,7 +4,6 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -18,13 +17,11 @@ import psutil
 from bench.golang import build_programs
 from bench.store import OUR_PROGRAM, ROOT, SECRET, Database, Store, our_environment
 
-_CACHE_OFF = {"SESSIONS_CACHE_BYTES": "0"}
-_MEMORY_OFF = {"SESSIONS_CHECKED_BYTES": "0"}
 _START = 30  # seconds that a server may take to accept connections
 
 
 Variant = Literal["plain", "cached", "cold"]
-"""Plain: no response cache. Cached: with it. Cold: neither it nor the memory of documents that have passed their check."""
+"""Plain: no response cache. Cached: with it. Cold: neither it nor the memory of checked documents."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +44,10 @@ def our_server(
     name: str, title: str, database: Database = Database.DOCUMENTS, *, variant: Variant = "plain", workers: int = 1
 ) -> Server:
     """Our program."""
-    off = {"plain": _CACHE_OFF, "cached": {}, "cold": _CACHE_OFF | _MEMORY_OFF}[variant]
-    command = [str(OUR_PROGRAM), "serve", "--workers", str(workers), "--no-access-log", "--port"]
-    return Server(name, title, "yes", lambda port: [*command, str(port)], database, variant, off, ours=True)
+    program = [str(OUR_PROGRAM.with_name("python")), "-m", "bench.cold"] if variant == "cold" else [str(OUR_PROGRAM)]
+    command = [*program, "serve", "--workers", str(workers), "--no-access-log", "--port"]
+    settings = {} if variant == "cached" else {"SESSIONS_CACHE_BYTES": "0"}
+    return Server(name, title, "yes", lambda port: [*command, str(port)], database, variant, settings, ours=True)
 
 
 def _uvicorn(module: str) -> Callable[[int], list[str]]:
@@ -97,15 +95,13 @@ def _floor(name: str, title: str, database: Database = Database.RELATIONAL) -> S
 
 def all_servers() -> list[Server]:
     """Every server that can run here; says which cannot."""
-    known = subprocess.run([OUR_PROGRAM, "--help"], capture_output=True, text=True, check=True).stdout
-    cold = our_server("ours-cold", "**sessions-api**, every document checked anew", variant="cold")
     return [
         _floor("floor-sql", "bare ASGI + asyncpg, names aggregated in SQL"),
         _floor("floor-python", "bare ASGI + asyncpg, names joined in Python"),
         _floor("floor-documents", "bare ASGI + asyncpg over documents", Database.DOCUMENTS),
         our_server("ours", "**sessions-api**"),
         our_server("ours-cached", "**sessions-api**, response cache on", variant="cached"),
-        *([cold] if all(name in known for name in cold.settings) else []),
+        our_server("ours-cold", "**sessions-api**, no document remembered", variant="cold"),
         *_go_servers(),
         *_node_servers(),
         Server("litestar", "Litestar + msgspec + SQLAlchemy ORM", "yes", _uvicorn("with_litestar")),
@@ -212,7 +208,8 @@ def _wait(server: Running, log: Path) -> None:
 
 
 def _end(process: psutil.Popen) -> None:
-    process.terminate()
+    with suppress(psutil.NoSuchProcess):  # it has ended already
+        process.terminate()
     try:
         process.wait(10)
     except psutil.TimeoutExpired:
