@@ -121,9 +121,10 @@ def _statements(words: Mapping[str, str]) -> list[str]:
     }
     text = " || ',' || ".join(f"""'"{name}":' || {value}""" for name, value in members.items())
     document = words["json"].format("'{' || " + text + " || '}'")
+    rows = f"SELECT '$workspace', {session_id}, {document} FROM ({numbers}) AS numbers"
     return [
         "INSERT INTO workspaces (id) VALUES ('$workspace')",
-        f"INSERT INTO sessions (workspace_id, id, document) SELECT '$workspace', {session_id}, {document} FROM ({numbers}) AS n",
+        f"INSERT INTO sessions (workspace_id, id, document) {rows}",
     ]
 
 
