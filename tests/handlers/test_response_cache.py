@@ -7,13 +7,13 @@ import sqlite3
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, NamedTuple
 
-import aiosqlite
 import asyncpg
 import httpx
 import pytest
 from starlette.testclient import TestClient
 
 from db.demo import DOCUMENTED_SESSION, FIRST_WORKSPACE
+from db.sqlite import SQLiteConnection
 from handlers.keys import StaticKeys, secret_key
 from handlers.rules import AnswerRules
 from server.app import create_app
@@ -37,20 +37,18 @@ def statements(monkeypatch: pytest.MonkeyPatch) -> list[Statement]:
     """Every statement that goes to either driver, from now on."""
     seen: list[Statement] = []
 
-    def watch(owner: Any, name: str) -> None:
+    def watch(owner: Any, name: str, *, given_as_one: bool = False) -> None:
         method = getattr(owner, name)
 
         def watched(self: Any, text: str, *parameters: Any, **options: Any) -> Any:
-            given = parameters[0] if owner is aiosqlite.Connection and parameters else parameters
-            seen.append(Statement(text, tuple(given)))
+            seen.append(Statement(text, tuple(parameters[0]) if given_as_one else parameters))
             return method(self, text, *parameters, **options)
 
         monkeypatch.setattr(owner, name, watched)
 
     for name in ("fetch", "execute", "cursor", "prepare"):
         watch(asyncpg.Connection, name)
-    for name in ("execute", "execute_fetchall", "executemany"):
-        watch(aiosqlite.Connection, name)
+    watch(SQLiteConnection, "fetch", given_as_one=True)
     return seen
 
 
