@@ -61,11 +61,15 @@ class SQLiteConnection:
         return self._connection.execute(text, parameters).fetchall()
 
     def _execute_patiently(self, text: str, parameters: Sequence[Any]) -> list[Any]:
-        self._connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT * 1000}")
+        self._wait_for_locks(BUSY_TIMEOUT)
         try:
             return self._execute(text, parameters, self._statement_timeout)
         finally:
-            self._connection.execute("PRAGMA busy_timeout = 0")
+            self._wait_for_locks(0)
+
+    def _wait_for_locks(self, seconds: int) -> None:
+        self._deadline = float("inf")  # the last one may be over
+        self._connection.execute(f"PRAGMA busy_timeout = {seconds * 1000}")
 
     def close(self) -> None:
         """End a statement that is still running, and close the connection after it."""
