@@ -7,7 +7,6 @@ long. Other work on the machine delays beats as well; the second figure tells by
 
 import asyncio
 import io
-import os
 import socket
 import sys
 import tempfile
@@ -24,7 +23,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from db import demo
 from db.engine import Database
-from handlers.keys import ASYMMETRIC, JWKSServer, StaticKeys
+from handlers.jwks import JWKSServer
+from handlers.keys import ASYMMETRIC, StaticKeys
 from openapi.contract import load
 from server.app import create_app, settle
 from server.serving import options
@@ -121,7 +121,6 @@ async def _send(port: int, seconds: float) -> Counter[int]:
 
 
 async def _main() -> None:
-    os.environ["no_proxy"] = "*"  # the fetch goes to this machine
     with tempfile.TemporaryDirectory() as folder:
         url = f"sqlite:///{folder}/bench.sqlite3"
         database = Database(url)

@@ -26,6 +26,7 @@ logger = logging.getLogger("sessions")
 RETRY_AFTER = 5
 """Seconds after which a client may try again when something that we depend on is down."""
 
+_MAX_LOGGED_PATH = 200  # characters; no path of the contract is longer
 _NEWER_TITLES = {413: "Content Too Large", 414: "URI Too Long"}  # RFC 9110's; some Pythons still have older names
 
 
@@ -95,15 +96,17 @@ def problem_of(error: Exception) -> Problem:
 
 
 def _log(error: Exception, problem: Problem, scope: Scope) -> None:
+    """Log what an operator should know. The path is as it was sent, and the formatter escapes it; the query is left out."""
+    request = f"{scope['method']} {scope['path'][:_MAX_LOGGED_PATH]}"
     if isinstance(error, ContractViolation):
         # The violation says where; a traceback would add nothing, and rows must not reach the log.
-        logger.error("%s %s: %s", scope["method"], scope["path"], error)
+        logger.error("%s: %s", request, error)
     elif isinstance(error, Overloaded | TooManySnapshots):
-        logger.warning("%s %s: refused, too many requests at the same time", scope["method"], scope["path"])
+        logger.warning("%s: refused, too many requests at the same time", request)
     elif problem.status == 503:
-        logger.error("%s %s: %s: %s", scope["method"], scope["path"], type(error).__name__, error)
+        logger.error("%s: %s: %s", request, type(error).__name__, error)
     elif problem.status >= 500:
-        logger.error("%s %s failed", scope["method"], scope["path"], exc_info=error)
+        logger.error("%s failed", request, exc_info=error)
 
 
 class ProblemDetailsMiddleware:

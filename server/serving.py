@@ -13,6 +13,7 @@ from handlers.keys import StaticKeys, secret_key
 from handlers.response_headers import security_headers
 from server.__main__ import UNHEEDED
 from server.app import create_app, settle
+from server.logs import log_config
 from server.settings import Settings
 from server.transport import RequestProtocol, require_strict_parser
 
@@ -36,14 +37,7 @@ def options(settings: Settings, *, access_log: bool = True) -> dict[str, Any]:
         "lifespan": "on",
         "server_header": False,
         "access_log": access_log,
-        "log_config": {
-            "version": 1,
-            "disable_existing_loggers": False,
-            "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-            "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "stream": "ext://sys.stderr"}},
-            "root": {"handlers": ["stderr"], "level": settings.log_level.upper()},
-            "loggers": {"alembic": {"level": "WARNING"}},  # it tells at each readiness probe what it looks at
-        },
+        "log_config": log_config(settings.log_level),
     }
 
 
