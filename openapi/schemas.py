@@ -106,8 +106,10 @@ def resolve(schema: Mapping[str, Any], components: Mapping[str, Any]) -> Mapping
 
 
 def words(schema: Mapping[str, Any]) -> str:
-    """Say what a schema asks for, to stand after "must be": its enum, or its description without the full stop."""
+    """Describe valid values, to stand after "must be": the enum, or the first sentence of the description."""
     if "enum" in schema:
         return "one of " + ", ".join(map(str, schema["enum"]))
-    description = str(schema["description"]).strip().removesuffix(".")
+    description = " ".join(str(schema["description"]).split()).partition(". ")[0].removesuffix(".")
+    if not description:
+        raise ValueError("has a schema with an empty description, which error messages are made of")
     return description[0].lower() + description[1:]
