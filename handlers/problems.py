@@ -18,7 +18,7 @@ from handlers.overload import Overloaded
 from handlers.pipeline import respond
 from handlers.rate import TooManyRequests
 from handlers.security import AccessRefused, TokenRefused
-from openapi.errors import ContractViolation, InvalidParameters, ParameterError
+from openapi.errors import ContractViolation, InvalidParameters, PageNotFound, ParameterError
 from openapi.json import encode
 
 logger = logging.getLogger("sessions")
@@ -67,10 +67,13 @@ def problem_of(error: Exception) -> Problem:
         case AccessRefused():
             return Problem(403, error.detail, {"www-authenticate": error.challenge})
         case TooManyRequests():
-            detail = f"This token's holder has asked too often. Try again in {error.retry_after} seconds."
+            seconds = "1 second" if error.retry_after == 1 else f"{error.retry_after} seconds"
+            detail = f"Rate limit exceeded; retry in {seconds}."
             return Problem(429, detail, {"retry-after": str(error.retry_after)})
         case WorkspaceNotFound():
             return Problem(404, "There is no workspace with this id.")
+        case PageNotFound(errors):
+            return Problem(404, "There is no such page; start again without cursor.", errors=errors)
         case HTTPException(status_code=404):
             return Problem(404, "There is nothing at this path; the API's documentation is at /docs.")
         case HTTPException(status_code=405):

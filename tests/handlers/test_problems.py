@@ -20,7 +20,7 @@ from handlers.problems import ProblemEdge, problem_of
 from handlers.rate import TooManyRequests
 from handlers.security import AccessRefused, TokenRefused
 from openapi.contract import load
-from openapi.errors import ContractViolation, InvalidParameters
+from openapi.errors import ContractViolation, InvalidParameters, PageNotFound
 from tests.conftest import WORKSPACE, ClientOf, Databases, Mint, Store
 
 PATH = f"/v1/workspace/{WORKSPACE}/sessions"
@@ -89,7 +89,7 @@ def refuses_to_answer(response: httpx.Response, log: str, place: str) -> None:
         ("UPDATE sessions SET status = 'SECRET'", "enum at sessions/0/status"),
         ("UPDATE sessions SET date = 'SECRET'", "sessions/0/date"),
         ("UPDATE sessions SET date = '2024-02-30T00:00:00.000Z'", "format at sessions/0/date"),
-        ("UPDATE sessions SET created_at = '2024-01-15T10:00:00Z'", "sessions/0/createdAt"),
+        ("UPDATE sessions SET created_at = '2024-01-15T10:00'", "sessions/0/createdAt"),
         ("UPDATE sessions SET updated_at = ''", "sessions/0/updatedAt"),
         ("UPDATE sessions SET start_time = '24:00'", "pattern at sessions/0/startTime"),
         ("UPDATE sessions SET end_time = '9:00'", "sessions/0/endTime"),
@@ -211,7 +211,8 @@ def test_reading_goes_on_while_another_process_writes(get_from_file: Get, sqlite
 @pytest.mark.parametrize(
     ("error", "status"),
     [
-        (InvalidParameters([{"in": "query", "name": "x", "message": "is wrong"}]), 400),
+        (InvalidParameters([{"location": "query", "name": "x", "message": "is wrong"}]), 400),
+        (PageNotFound([{"location": "query", "name": "cursor", "message": "is wrong"}]), 404),
         (TokenRefused("No."), 401),
         (AccessRefused("No.", ["sessions.view"]), 403),
         (TooManyRequests(5), 429),
@@ -232,6 +233,16 @@ def test_the_class_of_an_error_decides_its_status_and_its_body_keeps_the_contrac
     body = httpx.Response(200, content=problem.body()).json()
     OPERATION.responses[status](body)
     assert "SECRET" not in problem.body().decode()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "detail"),
+    [(1, "Rate limit exceeded; retry in 1 second."), (12, "Rate limit exceeded; retry in 12 seconds.")],
+)
+def test_a_429_says_when_to_retry(seconds: int, detail: str) -> None:
+    problem = problem_of(TooManyRequests(seconds))
+    assert problem.detail == detail
+    assert problem.headers == {"retry-after": str(seconds)}
 
 
 def call(app: Callable[[Scope, Receive, Send], Any], scope: dict[str, Any]) -> list[Message]:
