@@ -121,6 +121,7 @@ def answer(resource: object, rules: AnswerRules = _RULES) -> Step:
             headers = [(b"content-type", b"application/json"), *_headers(etag, coding)]
             if encoded.following:
                 headers.append((b"link", _next_link(scope, encoded.following)))
+                headers.append((b"next-cursor", encoded.following["cursor"].encode("ascii")))
             await respond(scope, send, 200, headers, encoded.bodies[coding])
 
         return app
@@ -159,7 +160,7 @@ def _next_link(scope: Scope, following: Mapping[str, str]) -> bytes:
     sent = scope["query_string"].decode("ascii").split("&")
     kept = [pair for pair in sent if pair and unquote(pair.partition("=")[0]) not in following]
     changed = [f"{name}={value}" for name, value in following.items()]
-    return f'<{scope["path"]}?{"&".join([*kept, *changed])}>; rel="next"'.encode("ascii")
+    return f'<?{"&".join([*kept, *changed])}>; rel="next"'.encode("ascii")
 
 
 def _parts(value: JSONValue) -> tuple[str, AsyncGenerator[Part]] | None:

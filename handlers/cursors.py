@@ -10,7 +10,7 @@ from binascii import Error as NotBase64
 from hashlib import blake2b
 
 from db.questions import Order, Position, SessionFilter
-from openapi.errors import InvalidParameters
+from openapi.errors import PageNotFound
 
 _FORM = 1
 """The form of cursors that this version writes; another one is stale."""
@@ -26,19 +26,19 @@ def read_cursor(cursor: str, workspace_id: str, wanted: SessionFilter, sort: str
     """The position that a cursor holds.
 
     Raises:
-        InvalidParameters: when it is no cursor of this API, of an older form, or was made for another question.
+        PageNotFound: when it is no cursor of this API, of an older form, or was made for another question.
     """
     try:
         content = json.loads(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     except (NotBase64, ValueError, RecursionError):
         content = None
     if not isinstance(content, list) or len(content) < 2:
-        raise _refused("is not one that this API has made; take it from the Link header")
+        raise _refused("is not one that this API made")
     form, fingerprint, *position = content
     if form != _FORM or not all(isinstance(value, str) and value.isascii() and value.isprintable() for value in position):
-        raise _refused("is of a form that this version does not read; begin again without it")
+        raise _refused("was made by another version of this API")
     if fingerprint != _fingerprint(workspace_id, wanted, sort) or len(position) != len(order.columns):
-        raise _refused("was made for other filters or another order; begin again without it")
+        raise _refused("was made for other filters or another order")
     return tuple(position)
 
 
@@ -46,5 +46,5 @@ def _fingerprint(workspace_id: str, wanted: SessionFilter, sort: str) -> str:
     return blake2b(repr((workspace_id, wanted, sort)).encode(), digest_size=6).hexdigest()
 
 
-def _refused(message: str) -> InvalidParameters:
-    return InvalidParameters([{"in": "query", "name": "cursor", "message": message}])
+def _refused(message: str) -> PageNotFound:
+    return PageNotFound([{"location": "query", "name": "cursor", "message": message}])

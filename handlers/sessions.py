@@ -28,7 +28,7 @@ async def list_sessions(
     """List the sessions of a workspace: `list_sessions` in the contract.
 
     Raises:
-        InvalidParameters: when the cursor does not go with the question.
+        PageNotFound: when the cursor does not go with the question.
         WorkspaceNotFound: when there is no such workspace.
     """
     wanted = SessionFilter(

@@ -6,7 +6,7 @@ from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-_READABLE = ("ETag", "Link", "RateLimit", "RateLimit-Policy", "Retry-After")
+_READABLE = ("ETag", "Link", "Next-Cursor", "RateLimit", "RateLimit-Policy", "Retry-After")
 
 
 class _ExactOrigins(CORSMiddleware):
