@@ -36,7 +36,7 @@ def app_with(handlers: object, contract_file: Path = CONTRACT, *, also: Step | N
     contract = load(contract_file)
     steps = [step(read_parameters), *([step(also)] if also else []), step(answer(None))]
     app = AsyncApp("tests", middlewares=[ProblemEdge, ExactRoutingMiddleware, *steps])
-    app.add_api(dict(contract.document), contract=contract, resolver=Resolver(partial(getattr, handlers)))
+    app.add_api(dict(contract.document), base_path="", contract=contract, resolver=Resolver(partial(getattr, handlers)))
     return TestClient(app)
 
 
