@@ -28,12 +28,12 @@ class Operation:
 
     operation_id: str
     required_scopes: frozenset[str] | None
-    """What a token must be permitted to do; None when the operation is marked public with `security: []`."""
+    """The permissions that a token needs; None for an operation that `security: []` makes public."""
     parameters: Parameters
     responses: Mapping[int, Callable[[JSONValue], None]]
     """By status: a check of the body, which raises `ContractViolation`."""
     contract_digest: bytes
-    """Of the contract that it stands in: what is made from the contract is made anew when that changes."""
+    """A digest of the whole contract file, part of every entity tag: a new contract invalidates cached responses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Contract:
     """The contract as the server uses it."""
 
     source: bytes
-    """The file as it was written."""
+    """The bytes of the file."""
     document: Mapping[str, Any]
     operations: Mapping[str, Operation]
 
@@ -55,11 +55,11 @@ def load(path: Path = CONTRACT) -> Contract:
     """Read, check and compile a contract.
 
     Raises:
-        ContractError: naming everything that is wrong with it.
+        ContractError: naming every problem and its place.
     """
     source = path.read_bytes()
     document = _read(source)
-    # The rest can only be read in a document that has the form of OpenAPI.
+    # The other rules rely on a document that the OpenAPI specification allows.
     if problems := _form_problems(document):
         raise ContractError(problems)
     operations: dict[str, Operation] = {}
@@ -172,12 +172,12 @@ def _responses(
 
 
 def _body_check(quick: jsonschema_rs.Draft4Validator, written: jsonschema_rs.Draft4Validator) -> Callable[[JSONValue], None]:
-    """What refuses a body: the quick schema says whether, and the one that was written says where and why."""
+    """Check a body with the quick schema, and find the place of a violation with the schema of the contract."""
 
     def check(body: JSONValue) -> None:
         if not quick.is_valid(body):
             error = next(written.iter_errors(body))
             place = "/".join(str(part) for part in error.instance_path)
-            raise ContractViolation(f"the answer breaks {error.schema_path[-1]} at {place or 'its root'}")
+            raise ContractViolation(f"the response breaks {error.schema_path[-1]} at {place or 'its root'}")
 
     return check

@@ -14,7 +14,7 @@ class ContractError(Exception):
 
 
 class ParameterError(TypedDict):
-    """One parameter that is not valid: the schema of the same name in the contract."""
+    """One parameter at fault: the schema of the same name in the contract."""
 
     location: Literal["path", "query", "header"]
     name: str

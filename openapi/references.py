@@ -9,7 +9,10 @@ _IN_PLACE = ("allOf", "anyOf", "oneOf", "not")
 
 
 def follow(item: Mapping[str, Any], document: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What a reference names in the end; anything else is returned as it is. The references must be in order."""
+    """Follow a reference to its target, through others if need be. An item without a reference is returned unchanged.
+
+    The references must have passed `problems`, otherwise this may fail or never end.
+    """
     while "$ref" in item:
         item = _target(item["$ref"], document)
     return item
@@ -34,15 +37,20 @@ def _components(document: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 
 def _references(item: Any, place: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
     if isinstance(item, Mapping):
-        if "$ref" in item and place[-1:] != ("properties",):
+        if "$ref" in item and not holds_names(place):
             yield place, item["$ref"]
             return
         for key, value in item.items():
-            if key not in ("example", "value", "default", "enum"):
+            if key not in ("example", "value", "default", "enum") or holds_names(place):
                 yield from _references(value, (*place, key))
     elif isinstance(item, list):
         for index, value in enumerate(item):
             yield from _references(value, (*place, str(index)))
+
+
+def holds_names(place: tuple[str, ...]) -> bool:
+    """Whether the keys of the mapping at this place are names that the author chose, and no keywords."""
+    return place == ("components", "schemas") or (place[-1:] == ("properties",) and place[-2:-1] != ("properties",))
 
 
 def _kind(place: Sequence[str]) -> str:
@@ -69,9 +77,9 @@ def _target(reference: str, document: Mapping[str, Any]) -> Any:
 
 
 def _circles(document: Mapping[str, Any]) -> Iterator[str]:
-    """References that come back to where they began without a step into a value, so that resolving them never ends.
+    """Components whose references lead back to themselves in place, so that resolving them never ends.
 
-    A schema that contains itself as a property or an item does: a tree.
+    A schema may contain itself as a property or an item, like a tree.
     """
     told: set[str] = set()
     for kind, items in _components(document).items():

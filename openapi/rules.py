@@ -1,9 +1,9 @@
-"""What a contract must keep beyond the OpenAPI specification, so that generated clients work and examples can be copied."""
+"""Rules of a contract beyond the OpenAPI specification: generated clients work, and readers can copy the examples."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from openapi.references import follow
+from openapi.references import follow, holds_names
 from openapi.schemas import compile_schema
 
 _TYPES = ("string", "integer", "number", "boolean", "array", "object")
@@ -73,7 +73,7 @@ def _walk(item: Any, place: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], 
     if isinstance(item, Mapping):
         yield place, item
         for key, value in item.items():
-            if key not in ("example", "examples"):
+            if key not in ("example", "examples") or holds_names(place):
                 yield from _walk(value, (*place, key))
     elif isinstance(item, list):
         for index, value in enumerate(item):

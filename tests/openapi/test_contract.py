@@ -232,6 +232,18 @@ def test_a_mistyped_reference_is_named_with_its_place(
     assert problem in told
 
 
+@pytest.mark.parametrize("name", ["example", "value", "enum", "default", "$ref", "schemas", "properties", "headers"])
+def test_a_reference_below_a_property_of_any_name_is_looked_at(tmp_path: Path, name: str) -> None:
+    document = copy.deepcopy(DOCUMENT)
+    document["components"]["schemas"]["Note"]["properties"] = {name: {"$ref": "#/components/schemas/Idd"}}
+    (problem,) = refusal(tmp_path, document).problems
+    assert problem.startswith(f"components/schemas/Note/properties/{name}/$ref: #/components/schemas/Idd names nothing")
+    document["components"]["schemas"]["Note"]["properties"] = {name: {"$ref": "#/components/schemas/Id"}}
+    file = tmp_path / "openapi.yaml"
+    file.write_text(json.dumps(document), encoding="utf-8")
+    assert load(file).operations
+
+
 @pytest.mark.parametrize(
     ("spoil", "problem"),
     [
@@ -378,4 +390,4 @@ def test_a_body_that_breaks_the_contract_is_reported_by_place_and_never_by_value
     check({"sessions": [DOCUMENTED_SESSION]})
     with pytest.raises(ContractViolation) as violation:
         check({"sessions": [DOCUMENTED_SESSION, {**DOCUMENTED_SESSION, "clientName": "x" * 1001}]})
-    assert str(violation.value) == "the answer breaks maxLength at sessions/1/clientName"
+    assert str(violation.value) == "the response breaks maxLength at sessions/1/clientName"
