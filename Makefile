@@ -61,16 +61,16 @@ lint-contract: $(VENV)/dev.stamp ## lint the contract: openapi-spec-validator, a
 	  echo "Spectral and Redocly are left out: there is no node with npm."; \
 	fi
 
-# What the product is measured against stands in an environment of its own.
+# The servers to measure against have an environment of their own; Go programs are built by the benchmark where go is found.
 $(PEERS)/bench.stamp: requirements/bench.txt bench/peers/node/package-lock.json
 	@test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
 	@echo "Installing the servers to measure against into $(PEERS) ..."
 	@$(PEERS)/bin/pip --disable-pip-version-check --quiet install --require-hashes -r requirements/bench.txt
 	@command -v node >/dev/null && command -v npm >/dev/null && npm ci --prefix bench/peers/node --ignore-scripts --no-audit --no-fund --loglevel error \
-	  || echo "Fastify and Express are left out: there is no node with npm, or npm could not install them."
+	  || echo "Left out: Fastify and Express. There is no node with npm, or npm could not install them."
 	@touch $@
 
-# make bench ROUNDS=1 SECONDS=0.3 SESSIONS=5000 ONLY=ours,floor,50 takes less than a minute.
+# make bench ROUNDS=1 SECONDS=0.3 SESSIONS=5000 ONLY=ours,floor,go,50 takes less than a minute.
 bench: $(VENV)/run.stamp $(PEERS)/bench.stamp ## measure the server beside others
 	@$(PEERS)/bin/python -W "ignore:XDG_RUNTIME_DIR is not set" -m bench.run $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS)) \
 	  $(if $(SESSIONS),--sessions $(SESSIONS)) $(if $(ONLY),--only $(ONLY))
@@ -91,7 +91,7 @@ workers: $(VENV)/run.stamp $(PEERS)/bench.stamp ## measure one worker beside two
 	@$(PEERS)/bin/python -W "ignore:XDG_RUNTIME_DIR is not set" -m bench.workers $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS)) \
 	  $(if $(SESSIONS),--sessions $(SESSIONS)) $(if $(ONLY),--only $(ONLY))
 
-verification-cost: $(VENV)/dev.stamp ## what it costs to verify a token, by algorithm, when it comes first and again
+verification-cost: $(VENV)/dev.stamp ## the cost of the first and of a cached verification of a token, by algorithm
 	$(BIN)/python -W ignore -m bench.verification
 
 lock: $(VENV)/dev.stamp ## write the lock files anew from pyproject.toml: versions and hashes, no addresses

@@ -1,1 +1,1 @@
-"""The benchmark: what a validated answer costs, beside what a team would pick instead. `make bench` runs it."""
+"""The benchmark: the cost of a validated response, beside other programs that a team could choose. `make bench` runs it."""

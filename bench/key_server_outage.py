@@ -1,13 +1,12 @@
-"""How long the event loop stands still while the key server is silent: `.venv/bin/python -m bench.key_server_outage`.
+"""The longest stall of the event loop while the key server is silent: `.venv/bin/python -m bench.key_server_outage`.
 
-A server and a heartbeat share an event loop; another process asks the server with tokens whose key it cannot fetch, since
-the key server accepts connections and never answers. A beat that is late has waited for code that held the loop for that
-long. On a machine that has other things to do, beats are late for that as well; the second figure tells by how much.
+A server and a heartbeat share an event loop. Another process sends requests with tokens whose key the server cannot fetch,
+because the key server accepts connections and never responds. A late beat waited for code that held the loop for that
+long. Other work on the machine delays beats as well; the second figure tells by how much.
 """
 
 import asyncio
 import io
-import os
 import socket
 import sys
 import tempfile
@@ -24,7 +23,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from db import demo
 from db.engine import Database
-from handlers.keys import ASYMMETRIC, JWKSServer, StaticKeys
+from handlers.jwks import JWKSServer
+from handlers.keys import ASYMMETRIC, StaticKeys
 from openapi.contract import load
 from server.app import create_app, settle
 from server.serving import options
@@ -35,18 +35,18 @@ CLIENTS = 20
 
 
 class Outage(NamedTuple):
-    """What was seen during an outage. Times are in seconds."""
+    """The measurements of an outage. Times are in seconds."""
 
     longest_stall: float
-    """The longest time for which the loop stood still."""
+    """The longest stall of the loop."""
     quiet_stall: float
-    """The same while nothing was asked: what the machine itself does."""
+    """The same without requests: the share of the machine itself."""
     took: float
     statuses: Counter[int]
 
 
 class _Heartbeat:
-    """Beats in the event loop, and remembers how late a beat was at most."""
+    """Beats in the event loop, and remembers the longest delay of a beat."""
 
     def __init__(self) -> None:
         self.latest = 0.0
@@ -81,7 +81,7 @@ class _Server(uvicorn.Server):
 
 
 async def measure(database_url: str, *, fetch_timeout: float, log: dict[str, Any] | None = None) -> Outage:
-    """Ask a server on this database, again and again, until two fetches of the keys have timed out."""
+    """Send requests to a server on this database until two fetches of the keys have timed out."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/jwks"
         keys = JWKSServer(url, frozenset(ASYMMETRIC), timeout=fetch_timeout, retry=0.1)
@@ -96,7 +96,7 @@ async def measure(database_url: str, *, fetch_timeout: float, log: dict[str, Any
                 await asyncio.sleep(fetch_timeout)
             async with _beating() as heartbeat:
                 begin = monotonic()
-                statuses = await _ask(server.servers[0].sockets[0].getsockname()[1], 2 * fetch_timeout)
+                statuses = await _send(server.servers[0].sockets[0].getsockname()[1], 2 * fetch_timeout)
                 took = monotonic() - begin
         finally:
             server.should_exit = True
@@ -104,37 +104,36 @@ async def measure(database_url: str, *, fetch_timeout: float, log: dict[str, Any
     return Outage(heartbeat.latest, quiet.latest, took, statuses)
 
 
-async def _ask(port: int, seconds: float) -> Counter[int]:
+async def _send(port: int, seconds: float) -> Counter[int]:
     key = await asyncio.to_thread(rsa.generate_private_key, 65537, 2048)
     claims = {"sub": "bench", "exp": int(time()) + 600, "scope": "sessions.view", "workspaces": ["*"]}
     token = jwt.encode(claims, key, "RS256", {"kid": "unknown"})
     path = f"/v1/workspace/{demo.FIRST_WORKSPACE}/sessions"
-    asking = await asyncio.create_subprocess_exec(
+    clients = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "bench.clients", str(port), str(CLIENTS), str(seconds)),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         cwd=Path(__file__).parents[1],
     )
     request = f"GET {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\r\n"
-    out, _ = await asking.communicate(request.encode())
+    out, _ = await clients.communicate(request.encode())
     return Counter(map(int, out.split()))
 
 
 async def _main() -> None:
-    os.environ["no_proxy"] = "*"  # the fetch goes to this machine
     with tempfile.TemporaryDirectory() as folder:
         url = f"sqlite:///{folder}/bench.sqlite3"
-        database = Database(url, read_only=False)
+        database = Database(url)
         await demo.prepare(database, load().schemas)
         await database.close()
         log = options(Settings(StaticKeys(())))["log_config"]
-        log["handlers"]["stderr"]["stream"] = io.StringIO()  # lines are written as ever, but not to be looked at
+        log["handlers"]["stderr"]["stream"] = io.StringIO()  # the lines are formatted as ever, and dropped
         outage = await measure(url, fetch_timeout=2, log=log)
-    answered = ", ".join(f"{count} x {status}" for status, count in outage.statuses.items())
+    responses = ", ".join(f"{count} x {status}" for status, count in outage.statuses.items())
     sys.stdout.write(
         f"longest stall of the event loop: {outage.longest_stall * 1000:.1f} ms"
-        f" (while nothing was asked: {outage.quiet_stall * 1000:.1f} ms)\n"
-        f"answers to {CLIENTS} clients in {outage.took:.1f} s: {answered}\n"
+        f" (without requests: {outage.quiet_stall * 1000:.1f} ms)\n"
+        f"responses to {CLIENTS} clients in {outage.took:.1f} s: {responses}\n"
     )
 
 

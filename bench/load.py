@@ -1,6 +1,6 @@
 """A load generator that costs little: raw sockets, one request at a time on each, kept alive.
 
-It looks at no more of an answer than its status and its length; that answers are right is checked before (`bench.check`).
+It reads no more of a response than its status and its length; `bench.check` checks before that responses are right.
 """
 
 import selectors
@@ -15,22 +15,22 @@ _RECONNECTS = 10  # of one connection
 
 
 class Load(NamedTuple):
-    """What was measured: how many answers came in how many seconds, and how long each took."""
+    """How long a run took, and the latency of each response in seconds."""
 
     seconds: float
     latencies: list[float]
 
 
-class UnexpectedAnswer(Exception):
-    """A server answered with another status than it should, or not at all."""
+class UnexpectedResponse(Exception):
+    """A server responded with another status than it should, or not at all."""
 
 
 class _Closed(Exception):
-    """The server has closed a connection that it took for an idle one, and has not begun to answer."""
+    """The server closed a connection as idle, before it began to respond."""
 
 
 class _Connection:
-    """One client: sends its request, takes the answer, and sends it again."""
+    """One client: sends its request, reads the response, and sends it again."""
 
     def __init__(self, port: int, request: bytes, status: int) -> None:
         self._port = port
@@ -46,10 +46,10 @@ class _Connection:
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def send_again(self) -> None:
-        """On a new connection, as every client does (RFC 9112, section 9.3.1); the time goes on."""
+        """On a new connection, as every client does (RFC 9112, section 9.3.1); the latency counts from the first try."""
         self.reconnected += 1
         if self.reconnected > _RECONNECTS:
-            raise UnexpectedAnswer(f"the server closed a connection {_RECONNECTS} times")
+            raise UnexpectedResponse(f"the server closed a connection {_RECONNECTS} times")
         self.socket.close()
         self.connect()
         began = self.began
@@ -57,17 +57,15 @@ class _Connection:
         self.began = began
 
     def send(self) -> None:
-        self._left = (
-            -1
-        )  # until the head of the answer is there; then what is left of its body, or -2 when only its end tells
+        self._left = -1  # until the head has arrived; then the bytes left of the body, or -2 when it is chunked
         self._head = b""
         self._tail = b""
         self.began = perf_counter()
-        with suppress(ConnectionError):  # which the next look at the socket tells
+        with suppress(ConnectionError):  # the next read raises it again
             self.socket.sendall(self._request)
 
     def receive(self) -> bool:
-        """Take what has come; True when the answer is whole."""
+        """Read what has arrived; True when the response is complete."""
         try:
             number = self.socket.recv_into(self._buffer)
         except ConnectionError:
@@ -75,7 +73,7 @@ class _Connection:
         if not number:
             if self._left == -1 and not self._head:
                 raise _Closed
-            raise UnexpectedAnswer("the server broke an answer off")
+            raise UnexpectedResponse("the server broke off a response")
         if self._left == -1:
             self._head += self._buffer[:number]
             end = self._head.find(b"\r\n\r\n")
@@ -95,7 +93,7 @@ class _Connection:
 
     def _begin(self, head: bytes) -> None:
         if self._status not in head[:16]:
-            raise UnexpectedAnswer(head.partition(b"\r\n")[0].decode())
+            raise UnexpectedResponse(head.partition(b"\r\n")[0].decode())
         _, named, rest = head.partition(b"\r\ncontent-length:")
         if named:
             self._left = int(rest.partition(b"\r\n")[0])
@@ -113,7 +111,7 @@ class Clients:
             self._selector.register(connection.socket, selectors.EVENT_READ, connection)
 
     def run(self, seconds: float) -> Load:
-        """Keep every connection busy for so long; what is on its way then is waited for."""
+        """Keep every connection busy for so long, then wait for the last responses."""
         latencies: list[float] = []
         began = perf_counter()
         for connection in self._connections:
@@ -123,13 +121,13 @@ class Clients:
             for key, _ in self._selector.select():
                 connection = key.data
                 try:
-                    whole = connection.receive()
+                    complete = connection.receive()
                 except _Closed:
                     self._selector.unregister(connection.socket)
                     connection.send_again()
                     self._selector.register(connection.socket, selectors.EVENT_READ, connection)
                     continue
-                if whole:
+                if complete:
                     now = perf_counter()
                     latencies.append(now - connection.began)
                     if now - began < seconds:

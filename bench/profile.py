@@ -1,4 +1,4 @@
-"""Where our server spends its time: sampled while it serves, and told by the steps of a request."""
+"""Where our server spends its time: samples while it serves, by the steps of a request."""
 
 import argparse
 import re
@@ -9,24 +9,24 @@ from pathlib import Path
 from threading import Event, Thread
 
 from bench.load import Clients
-from bench.questions import Question
+from bench.queries import Query
 from bench.run import CONNECTIONS, Scenario, choose, measure, number_text, scenarios_of
 from bench.servers import PostgreSQL, Running, Server, all_servers, end_on_signal, running
 from bench.store import FOLDER, opened_store
 
 _RATE = 250  # samples a second
 
-# From the innermost frame outwards, the first that one of these patterns knows says which step it was. What none knows
-# (the interpreter, the C library, the event loop, and what the steps share) belongs to the frame around it.
+# The innermost frame that matches a pattern decides the step. Frames that match none (the interpreter, the C library, the
+# event loop, code that the steps share) count for the frame around them.
 _STEPS = (
     ("garbage collection", r"^gc_collect"),
-    # The frame that is left when a step's own goes, with all that it held: the rows, the answer.
+    # Left when a step's own frame goes, with all that it held: the rows, the response.
     ("freeing memory", r"_dealloc\b|^RoutedMiddleware\.__call__"),
     ("token", r"handlers/(?:security|keys)\.py|jwt/"),
     ("parameters", r"openapi/(?:parameters|timestamps)\.py|read_parameters"),
-    ("validation", r"jsonschema_rs|check \(openapi/contract\.py|openapi/schemas\.py"),
-    ("encoding", r"encode \(openapi/json\.py|_written \(openapi/json\.py"),
-    ("rows", r"(?:_listed|_booked|_booked_together) \(db/sessions\.py"),
+    ("validation", r"jsonschema_rs|check \(openapi/documents\.py|openapi/schemas\.py"),
+    ("memory of checked documents", r"handlers/checked_documents\.py"),
+    ("joining documents", r"body \(openapi/documents\.py"),
     ("ETag", r"blake2"),
     ("database: statement", r"sqlalchemy/|_cy\.c|greenlet|db/"),
     ("database: driver", r"asyncpg|pgproto|sqlite3|_sqlite/"),
@@ -48,7 +48,7 @@ def step_of(frames: list[str]) -> str:
 
 
 def read_samples(raw: Path) -> Counter[str]:
-    """How many samples fell on each step, from what py-spy writes: frames joined by semicolons, a space, their number."""
+    """How many samples fell on each step, from the output of py-spy: frames joined by semicolons, a space, their number."""
     samples: Counter[str] = Counter()
     for line in raw.read_text().splitlines():
         stack, _, number = line.rpartition(" ")
@@ -56,24 +56,24 @@ def read_samples(raw: Path) -> Counter[str]:
     return samples
 
 
-def _sample(server: Running, question: Question, seconds: float, raw: Path) -> Counter[str]:
-    """Sample a server while it is asked."""
-    clients = Clients(server.port, [question.request(f"client-{each}") for each in range(CONNECTIONS)], question.status)
+def _sample(server: Running, query: Query, seconds: float, raw: Path) -> Counter[str]:
+    """Sample a server under load."""
+    clients = Clients(server.port, [query.request(f"client-{each}") for each in range(CONNECTIONS)], query.status)
     over = Event()
 
-    def ask_on() -> None:
+    def send_on() -> None:
         while not over.is_set():
             clients.run(0.2)
 
-    asking = Thread(target=ask_on)
-    asking.start()
+    sender = Thread(target=send_on)
+    sender.start()
     program = Path(sys.executable).with_name("py-spy")
     options = f"--native --format raw --rate {_RATE} --duration {max(1, round(seconds))} --pid {server.process.pid}".split()
     try:
         done = subprocess.run([program, "record", *options, "--output", raw], capture_output=True, text=True, check=False)
     finally:
         over.set()
-        asking.join()
+        sender.join()
         clients.close()
     if done.returncode:
         raise SystemExit(
@@ -88,7 +88,7 @@ def _profile(server: Server, scenarios: list[Scenario], seconds: float, large: i
     with opened_store(large) as store, running([server], store, FOLDER / "logs") as (started,):
         for scenario in scenarios:
             cost = measure(started, PostgreSQL(store.postgresql_pid), scenario, seconds).server_cpu
-            columns.append((scenario, cost, _sample(started, scenario.question, seconds, FOLDER / f"{scenario.name}.raw")))
+            columns.append((scenario, cost, _sample(started, scenario.query, seconds, FOLDER / f"{scenario.name}.raw")))
     rows = [["step", *(scenario.title for scenario, _, _ in columns)], ["---", *("--:" for _ in columns)]]
     for step in [*(step for step, _ in _STEPS), _LOOP]:
         if any(samples[step] for _, _, samples in columns):
@@ -100,11 +100,11 @@ def _profile(server: Server, scenarios: list[Scenario], seconds: float, large: i
 
 
 def main() -> None:
-    """Print one table: steps, and what each costs for each question."""
+    """Print one table: the cost of each step in each scenario."""
     parser = argparse.ArgumentParser(prog="make profile", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=10, help="for each question")
+    parser.add_argument("--seconds", type=float, default=10, help="for each scenario")
     parser.add_argument("--sessions", type=int, default=200_000, help="in the large workspace")
-    parser.add_argument("--only", default="", help="questions, and the server: ours or ours-sqlite")
+    parser.add_argument("--only", default="", help="scenarios, and the server: ours or ours-sqlite")
     arguments = parser.parse_args()
     end_on_signal()
     chosen = arguments.only.split(",")

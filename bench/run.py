@@ -4,53 +4,55 @@ import argparse
 import os
 import platform
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from statistics import median, quantiles
 from typing import NamedTuple, TypeVar
 
 from rich.console import Console
 
-from bench.check import ask, check
-from bench.load import Clients, UnexpectedAnswer
-from bench.questions import WEEK, Question
-from bench.servers import PostgreSQL, Running, Server, all_servers, end_on_signal, running
+from bench.check import check, send
+from bench.load import Clients, UnexpectedResponse
+from bench.queries import WEEK, Query
+from bench.servers import PostgreSQL, Running, Server, Variant, all_servers, end_on_signal, running
 from bench.store import FIFTY, FOLDER, LARGE, ONE, THOUSAND, opened_store
 
 CONNECTIONS = 8
-_FLOORS = ("floor-sql", "floor-python")
+_RATIOS = {
+    "× floor": (("floor-sql", "floor-python"), ("floor-sqlite",)),
+    "× documents floor": (("floor-documents",), ("floor-documents-sqlite",)),
+    "× Go": (("go-plain",), ("go-plain",)),
+    "× FastAPI": (("fastapi",), ("fastapi",)),
+}
+"""The servers to compare a server on PostgreSQL, and one on SQLite, with: the cheapest counts."""
 
 
 class Scenario(NamedTuple):
-    """A question, and whom it is put to."""
+    """A query, and the servers that it is sent to."""
 
     name: str
     title: str
-    question: Question
-    takes: Callable[[Server], bool]
-    like: str
-    """The scenario with whose floor and FastAPI it is compared."""
+    query: Query
+    variant: Variant = "plain"
+    like: str = ""
+    """The scenario whose costs it is compared with, unless its own."""
 
-
-def _plain(server: Server) -> bool:
-    return not server.keeps_answers
-
-
-def _repeating(server: Server) -> bool:
-    return server.keeps_answers
+    def takes(self, server: Server) -> bool:
+        return server.variant == self.variant
 
 
 def scenarios_of(large: int) -> list[Scenario]:
     """All scenarios; `large` is the number of sessions in the large workspace."""
-    one, fifty, thousand = Question(ONE), Question(FIFTY), Question(THOUSAND)
+    one, fifty, thousand = Query(ONE), Query(FIFTY), Query(THOUSAND)
     return [
-        Scenario("1", "1 session", one, _plain, "1"),
-        Scenario("50", "50 sessions", fifty, _plain, "50"),
-        Scenario("1000", "1,000 sessions", thousand, _plain, "1000"),
-        Scenario("week", f"a filtered week of {large:,}", Question(LARGE, WEEK), _plain, "week"),
-        Scenario("repeat-50", "50, asked again", fifty, _repeating, "1"),
-        Scenario("repeat-1000", "1,000, asked again", thousand, _repeating, "1"),
-        Scenario("304-50", "50, unchanged: 304", fifty, _repeating, "1"),
-        Scenario("304-1000", "1,000, unchanged: 304", thousand, _repeating, "1"),
+        Scenario("1", "1 session", one),
+        Scenario("50", "50 sessions", fifty),
+        Scenario("1000", "1,000 sessions", thousand),
+        Scenario("week", f"a filtered week of {large:,}", Query(LARGE, WEEK)),
+        Scenario("cold-1000", "1,000 sessions, cold", thousand, "cold", like="1000"),
+        Scenario("hit-50", "50, cache hit", fifty, "cached", like="1"),
+        Scenario("hit-1000", "1,000, cache hit", thousand, "cached", like="1"),
+        Scenario("304-50", "50, unchanged: 304", fifty, "cached", like="1"),
+        Scenario("304-1000", "1,000, unchanged: 304", thousand, "cached", like="1"),
     ]
 
 
@@ -58,9 +60,9 @@ _Named = TypeVar("_Named", Scenario, Server)
 
 
 class Figures(NamedTuple):
-    """What one window of load gave, or the medians of several."""
+    """The figures of one window of load, or the medians of several."""
 
-    rate: float  # answers per second
+    rate: float  # responses per second
     p50: float  # milliseconds
     p99: float
     server_cpu: float  # milliseconds per request
@@ -74,12 +76,12 @@ class Figures(NamedTuple):
 
 def measure(server: Running, database: PostgreSQL, scenario: Scenario, seconds: float) -> Figures:
     """One window of load on one server."""
-    question = scenario.question
+    query = scenario.query
     if scenario.name.startswith("304"):
-        etag = ask(server.port, question).headers["ETag"]
-        question = Question(question.workspace, headers=(f"If-None-Match: {etag}",), status=304)
-    requests = [question.request(f"client-{number}") for number in range(CONNECTIONS)]
-    clients = Clients(server.port, requests, question.status)
+        etag = send(server.port, query).headers["ETag"]
+        query = Query(query.workspace, headers=(f"If-None-Match: {etag}",), status=304)
+    requests = [query.request(f"client-{number}") for number in range(CONNECTIONS)]
+    clients = Clients(server.port, requests, query.status)
     clients.run(seconds / 10)
     before, database_before = server.cpu_seconds(), database.cpu_seconds()
     load = clients.run(seconds)
@@ -116,8 +118,8 @@ def _measure_all(
                 if scenario.takes(server.server):
                     try:
                         figures = measure(server, database, scenario, seconds if round_ else min(seconds, 0.5))
-                    except UnexpectedAnswer as error:
-                        raise SystemExit(f"{server.server.title}, asked for {scenario.title}: {error}") from error
+                    except UnexpectedResponse as error:
+                        raise SystemExit(f"{server.server.title}, {scenario.title}: {error}") from error
                     if round_:
                         windows[scenario.name, server.server.name].append(figures)
         _console.print(f"round {round_} of {rounds}" if round_ else "warmed up")
@@ -127,14 +129,16 @@ def _measure_all(
 _console = Console(stderr=True)
 
 
-_COLUMNS = (
-    "asked for", "server", "validates", "requests/s", "p50 ms", "p99 ms", "CPU ms a request", "MB", "× floor", "× FastAPI",
-)  # fmt: skip
+_COLUMNS = ("list", "server", "validates", "requests/s", "p50 ms", "p99 ms", "CPU ms a request", "MB", *_RATIOS)
+
+_NOTE = """\
+Each server has one process and one core (Go: GOMAXPROCS=1). sessions-api and the rows "over documents" read the documents
+that it stores; all other servers read normalised tables with the same sessions, such as their tutorials make."""
 
 
 def table(results: Results, scenarios: list[Scenario], servers: list[Server]) -> str:
     """The results as Markdown. CPU is that of the server, + that of PostgreSQL; the ratios are of the sum."""
-    rows = [_COLUMNS, ("---",) * 3 + ("--:",) * 7]
+    rows = [_COLUMNS, ("---",) * 3 + ("--:",) * (len(_COLUMNS) - 3)]
     for scenario in scenarios:
         title = scenario.title
         for server in servers:
@@ -142,10 +146,12 @@ def table(results: Results, scenarios: list[Scenario], servers: list[Server]) ->
             if figures is None:
                 continue
             cpu = number_text(figures.server_cpu) + (
-                f" + {number_text(figures.database_cpu)}" if not server.on_sqlite else ""
+                "" if server.database.on_sqlite else f" + {number_text(figures.database_cpu)}"
             )
-            floor = _cheapest(results, scenario.like, ("floor-sqlite",) if server.on_sqlite else _FLOORS)
-            fastapi = _cheapest(results, scenario.like, ("fastapi",))
+            ratios = (
+                _ratio(figures, _cheapest(results, scenario.like or scenario.name, names[server.database.on_sqlite]))
+                for names in _RATIOS.values()
+            )
             measured = (
                 f"{figures.rate:,.0f}",
                 number_text(figures.p50),
@@ -153,7 +159,7 @@ def table(results: Results, scenarios: list[Scenario], servers: list[Server]) ->
                 cpu,
                 f"{figures.memory:.0f}",
             )
-            rows.append((title, server.title, server.validates, *measured, _ratio(figures, floor), _ratio(figures, fastapi)))
+            rows.append((title, server.title, server.validates, *measured, *ratios))
             title = ""
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
@@ -172,29 +178,32 @@ def number_text(value: float) -> str:
 
 
 def main() -> None:
-    """Check that all servers answer alike, measure them, and print the table."""
+    """Check that all servers respond alike, measure them, and print the table."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2, help="of load in each window")
     parser.add_argument("--sessions", type=int, default=200_000, help="in the large workspace")
-    parser.add_argument("--only", default="", help="servers and scenarios, separated by commas; ours and floor mean several")
+    parser.add_argument(
+        "--only", default="", help="servers and scenarios, separated by commas; ours, floor and go mean several"
+    )
     arguments = parser.parse_args()
     end_on_signal()
     chosen = arguments.only.split(",")
-    servers, scenarios = choose(all_servers(), chosen), choose(scenarios_of(arguments.sessions), chosen)
+    scenarios = choose(scenarios_of(arguments.sessions), chosen)
+    servers = [each for each in choose(all_servers(), chosen) if any(scenario.takes(each) for scenario in scenarios)]
     with opened_store(arguments.sessions) as store, running(servers, store, FOLDER / "logs") as started:
         number = check(started, store)
-        _console.print(f"{len(started)} servers answer {number} questions alike.")
+        _console.print(f"{len(started)} servers respond to {number} queries alike.")
         results = _measure_all(started, PostgreSQL(store.postgresql_pid), scenarios, arguments.rounds, arguments.seconds)
     print(table(results, scenarios, servers))
     print(
         f"\nMedians of {arguments.rounds} rounds of {arguments.seconds:g} s with {CONNECTIONS} connections, on"
-        f" {os.cpu_count()} CPUs ({platform.machine()}), Python {platform.python_version()}, PostgreSQL 18."
+        f" {os.cpu_count()} CPUs ({platform.machine()}), Python {platform.python_version()}, PostgreSQL 18.\n{_NOTE}"
     )
 
 
 def choose(named: Sequence[_Named], chosen: Iterable[str]) -> list[_Named]:
-    """Those whose name, or the beginning of it, is among the chosen words; all when no word means one of them."""
+    """Those whose name, or the beginning of it, is among the chosen words; all when there is none."""
     found = [each for each in named if any(each.name == word or each.name.startswith(f"{word}-") for word in chosen)]
     return found or list(named)
 

@@ -1,24 +1,27 @@
 """The servers: how each is started, what it costs, and how it ends."""
 
 import os
-import re
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import psutil
 
-from bench.store import OUR_PROGRAM, ROOT, SECRET, Store, our_environment
+from bench.golang import build_programs
+from bench.store import OUR_PROGRAM, ROOT, SECRET, Database, Store, our_environment
 
-_NODE = ROOT / "bench" / "peers" / "node"
 _START = 30  # seconds that a server may take to accept connections
+
+
+Variant = Literal["plain", "cached", "cold"]
+"""Plain: no response cache. Cached: with it. Cold: neither it nor the memory of checked documents."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,61 +33,84 @@ class Server:
     validates: str
     command: Callable[[int], list[str]]
     """From the port to listen on."""
-    on_sqlite: bool = False
-    keeps_answers: bool = False
-    """It may answer the same question again without asking the database: only measured where that is the point."""
-    settings: dict[str, str] = field(default_factory=dict)
+    database: Database = Database.RELATIONAL
+    variant: Variant = "plain"
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """Environment variables."""
     ours: bool = False
 
 
-def ours(workers: int = 1) -> Callable[[int], list[str]]:
-    """The command that serves with our program."""
-    return lambda port: [str(OUR_PROGRAM), "serve", "--port", str(port), "--workers", str(workers), "--no-access-log"]
+def our_server(
+    name: str, title: str, database: Database = Database.DOCUMENTS, *, variant: Variant = "plain", workers: int = 1
+) -> Server:
+    """Our program."""
+    program = [str(OUR_PROGRAM.with_name("python")), "-m", "bench.cold"] if variant == "cold" else [str(OUR_PROGRAM)]
+    command = [*program, "serve", "--workers", str(workers), "--no-access-log", "--port"]
+    settings = {} if variant == "cached" else {"SESSIONS_CACHE_BYTES": "0"}
+    return Server(name, title, "yes", lambda port: [*command, str(port)], database, variant, settings, ours=True)
 
 
 def _uvicorn(module: str) -> Callable[[int], list[str]]:
-    # Its 5 seconds for an idle connection are over before a slow program has worked off eight long answers.
+    # With uvicorn's 5 seconds for an idle connection, a slow program would lose connections between its long responses.
     options = (
         "--http httptools --loop uvloop --no-access-log --log-level warning --timeout-keep-alive 75 --host 127.0.0.1 --port"
     )
     return lambda port: [sys.executable, "-m", "uvicorn", f"bench.peers.{module}:app", *options.split(), str(port)]
 
 
-def _node(file: str) -> Callable[[int], list[str]]:
-    return lambda _port: [str(shutil.which("node")), str(_NODE / file)]
+def _node_servers() -> list[Server]:
+    folder = ROOT / "bench" / "peers" / "node"
+    node = shutil.which("node")
+    if node is None or not (folder / "node_modules").is_dir():
+        print("Left out: Fastify and Express. Install node 20 with npm, then run make bench.", file=sys.stderr)
+        return []
+
+    def command(file: str) -> Callable[[int], list[str]]:
+        return lambda _port: [node, str(folder / file)]
+
+    return [
+        Server("fastify", "Fastify 5 + openapi-glue", "serialises by it", command("fastify.js")),
+        Server("express", "Express 5 + express-openapi-validator", "yes", command("express.js")),
+    ]
 
 
-def _our_settings() -> set[str]:
-    told = subprocess.run([OUR_PROGRAM, "--help"], capture_output=True, text=True, check=True).stdout
-    return set(re.findall(r"SESSIONS_\w+", told))
+def _go_servers() -> list[Server]:
+    titles = {
+        "plain": ("Go net/http + pgx", "no", Database.RELATIONAL),
+        "contract": ("Go net/http + pgx + kin-openapi", "yes", Database.RELATIONAL),
+        "documents": ("Go net/http + pgx over documents", "no", Database.DOCUMENTS),
+    }
+
+    def server(name: str, program: Path) -> Server:
+        title, validates, database = titles[name]
+        one_core = {"GOMAXPROCS": "1"}  # as the other programs have
+        return Server(f"go-{name}", title, validates, lambda _port: [str(program)], database, settings=one_core)
+
+    return [server(name, program) for name, program in build_programs().items()]
+
+
+def _floor(name: str, title: str, database: Database = Database.RELATIONAL) -> Server:
+    return Server(name, title, "no", _uvicorn(name.replace("-", "_")), database)
 
 
 def all_servers() -> list[Server]:
     """Every server that can run here; says which cannot."""
-    without_cache = {"SESSIONS_CACHE_BYTES": "0"} if "SESSIONS_CACHE_BYTES" in _our_settings() else {}
-    servers = [
-        Server("floor-sql", "bare ASGI + asyncpg, names aggregated in SQL", "no", _uvicorn("floor_sql")),
-        Server("floor-python", "bare ASGI + asyncpg, names joined in Python", "no", _uvicorn("floor_python")),
-        Server("ours", "**sessions-api**", "yes", ours(), settings=without_cache, ours=True),
-        Server("ours-repeat", "**sessions-api**, the same again", "yes", ours(), keeps_answers=True, ours=True),
-    ]
-    if not shutil.which("node"):
-        print("Fastify and Express are left out: there is no node.", file=sys.stderr)
-    elif not (_NODE / "node_modules").is_dir():
-        print("Fastify and Express are left out: npm has not installed them.", file=sys.stderr)
-    else:
-        servers += [
-            Server("fastify", "Fastify 5 + openapi-glue", "serialises by it", _node("fastify.js")),
-            Server("express", "Express 5 + express-openapi-validator", "yes", _node("express.js")),
-        ]
-    servers += [
+    return [
+        _floor("floor-sql", "bare ASGI + asyncpg, names aggregated in SQL"),
+        _floor("floor-python", "bare ASGI + asyncpg, names joined in Python"),
+        _floor("floor-documents", "bare ASGI + asyncpg over documents", Database.DOCUMENTS),
+        our_server("ours", "**sessions-api**"),
+        our_server("ours-cached", "**sessions-api**, response cache on", variant="cached"),
+        our_server("ours-cold", "**sessions-api**, no document remembered", variant="cold"),
+        *_go_servers(),
+        *_node_servers(),
         Server("litestar", "Litestar + msgspec + SQLAlchemy ORM", "yes", _uvicorn("with_litestar")),
         Server("fastapi", "FastAPI + Pydantic + SQLAlchemy ORM", "yes", _uvicorn("with_fastapi")),
         Server("connexion", "Connexion 3.3 + SQLAlchemy ORM", "yes", _uvicorn("with_connexion")),
-        Server("floor-sqlite", "SQLite: bare ASGI + sqlite3", "no", _uvicorn("floor_sqlite"), on_sqlite=True),
-        Server("ours-sqlite", "SQLite: **sessions-api**", "yes", ours(), on_sqlite=True, settings=without_cache, ours=True),
+        _floor("floor-sqlite", "SQLite: bare ASGI + sqlite3", Database.SQLITE_RELATIONAL),
+        _floor("floor-documents-sqlite", "SQLite: bare ASGI + sqlite3 over documents", Database.SQLITE_DOCUMENTS),
+        our_server("ours-sqlite", "SQLite: **sessions-api**", Database.SQLITE_DOCUMENTS),
     ]
-    return servers
 
 
 class Running:
@@ -96,7 +122,7 @@ class Running:
         self.process = process
 
     def cpu_seconds(self) -> float:
-        """Time that its processes have spent, in user mode and in the kernel."""
+        """CPU time of its processes, in user mode and in the kernel."""
         return sum(map(_cpu_seconds, (self.process, *self.process.children(recursive=True))))
 
     def memory(self) -> int:
@@ -111,11 +137,16 @@ class PostgreSQL:
         self._postmaster = psutil.Process(pid)
 
     def cpu_seconds(self) -> float:
-        """Time that its processes have spent, those that have ended among them."""
-        ended = self._postmaster.cpu_times()
-        return float(ended.children_user + ended.children_system) + sum(
-            map(_cpu_seconds, (self._postmaster, *self._postmaster.children(recursive=True)))
-        )
+        """CPU time of its processes, also of those that have ended."""
+        while True:
+            ended = self._ended()
+            live = sum(map(_cpu_seconds, (self._postmaster, *self._postmaster.children(recursive=True))))
+            if self._ended() == ended:  # else one ended in between, and may be in neither sum
+                return ended + live
+
+    def _ended(self) -> float:
+        times = self._postmaster.cpu_times()
+        return float(times.children_user + times.children_system)
 
 
 def _cpu_seconds(process: psutil.Process) -> float:
@@ -153,10 +184,12 @@ def end_on_signal() -> None:
 
 
 def _environment(server: Server, store: Store, port: int) -> dict[str, str]:
-    url = store.sqlite_url if server.on_sqlite else store.postgresql_url
+    url = store.urls[server.database]
     if server.ours:
-        return our_environment(url) | server.settings
-    return os.environ | {"DATABASE_URL": url, "JWT_SECRET": SECRET, "PORT": str(port), "NODE_ENV": "production"}
+        environment = our_environment(url)
+    else:
+        environment = os.environ | {"DATABASE_URL": url, "JWT_SECRET": SECRET, "PORT": str(port), "NODE_ENV": "production"}
+    return environment | dict(server.settings)
 
 
 def _free_port() -> int:
@@ -175,7 +208,8 @@ def _wait(server: Running, log: Path) -> None:
 
 
 def _end(process: psutil.Popen) -> None:
-    process.terminate()
+    with suppress(psutil.NoSuchProcess):  # it has ended already
+        process.terminate()
     try:
         process.wait(10)
     except psutil.TimeoutExpired:

@@ -1,6 +1,6 @@
-"""What it costs to verify a token, for each algorithm: `make verification-cost`.
+"""The cost of the verification of a token, for each algorithm: `make verification-cost`.
 
-`first` is a token that is seen for the first time, `again` one whose verdict is remembered. The median of several rounds.
+`first` is a token that is seen for the first time, `cached` a cached verification. The median of several rounds.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ ROUNDS, TOKENS = 9, 300
 
 
 async def cost(algorithm: str, signer: Any) -> tuple[float, float]:
-    """Microseconds for a token when it comes first, and when it comes again."""
+    """Microseconds for a first verification, and for a cached one."""
     key = secret_key(signer) if algorithm == "HS256" else Key(signer.public_key(), frozenset({algorithm}))
     rounds: list[tuple[float, float]] = []
     for turn in range(ROUNDS):
@@ -30,14 +30,14 @@ async def cost(algorithm: str, signer: Any) -> tuple[float, float]:
         claims = {"sub": "bench", "exp": 4_102_444_800, "scope": "sessions.view", "workspaces": [WORKSPACE]}
         tokens = [jwt.encode({**claims, "jti": f"{turn}-{number}"}, signer, algorithm) for number in range(TOKENS)]
         moments = [time.perf_counter()]
-        for _ in ("first", "again"):
+        for _ in ("first", "cached"):
             for token in tokens:
                 await verify(token)
             moments.append(time.perf_counter())
         begin, between, end = moments
         rounds.append((between - begin, end - between))
-    first, again = (median(column) / TOKENS * 1e6 for column in zip(*rounds, strict=True))
-    return first, again
+    first, cached = (median(column) / TOKENS * 1e6 for column in zip(*rounds, strict=True))
+    return first, cached
 
 
 def main() -> None:
@@ -49,10 +49,10 @@ def main() -> None:
         "EdDSA, Ed25519": ("EdDSA", ed25519_key()),
         "EdDSA, Ed448": ("EdDSA", ed448_key()),
     }
-    sys.stdout.write(f"{'algorithm':<16}{'first':>10}{'again':>10}   microseconds\n")
+    sys.stdout.write(f"{'algorithm':<16}{'first':>10}{'cached':>10}   microseconds\n")
     for name, (algorithm, signer) in signers.items():
-        first, again = asyncio.run(cost(algorithm, signer))
-        sys.stdout.write(f"{name:<16}{first:>10.1f}{again:>10.1f}\n")
+        first, cached = asyncio.run(cost(algorithm, signer))
+        sys.stdout.write(f"{name:<16}{first:>10.1f}{cached:>10.1f}\n")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""One worker beside two: how soon they answer, what they answer and cost, and what each holds in memory."""
+"""One worker beside two: requests per second, CPU, memory, and the time from start to the first response."""
 
 import argparse
 from collections.abc import Iterator
@@ -6,23 +6,23 @@ from contextlib import contextmanager
 from statistics import median
 from time import perf_counter, sleep
 
-from bench.check import ask
-from bench.questions import Question
+from bench.check import send
+from bench.queries import Query
 from bench.run import Scenario, choose, measure, number_text, scenarios_of
-from bench.servers import PostgreSQL, Running, Server, all_servers, end_on_signal, ours, running
+from bench.servers import PostgreSQL, Running, Server, end_on_signal, our_server, running
 from bench.store import FOLDER, ONE, Store, opened_store
 
 _STARTS = 5
 
 
 @contextmanager
-def _answering(server: Server, store: Store) -> Iterator[tuple[Running, float]]:
-    """A server that has answered, and the seconds from its start until then."""
+def _ready(server: Server, store: Store) -> Iterator[tuple[Running, float]]:
+    """A server that has responded, and the seconds from its start until then."""
     began = perf_counter()
     with running([server], store, FOLDER / "logs") as (started,):
-        ask(started.port, Question(ONE))
+        send(started.port, Query(ONE))
         seconds = perf_counter() - began
-        # Connections that come before a worker is there would all be another's.
+        # Until the second worker listens, the first one would get all connections.
         log = FOLDER / "logs" / f"{server.name}.log"
         while log.read_text().count("startup complete") < int(server.title):
             sleep(0.01)
@@ -30,7 +30,7 @@ def _answering(server: Server, store: Store) -> Iterator[tuple[Running, float]]:
 
 
 def _memory_of_a_worker(server: Running) -> float:
-    """Megabytes that one worker has for itself alone. With several, uvicorn only watches over them."""
+    """Megabytes that one worker shares with no other process. Of several, the parent process serves nothing."""
     workers = [each for each in server.process.children() if "resource_tracker" not in " ".join(each.cmdline())]
     return median(int(each.memory_full_info().uss) for each in workers or [server.process]) / 1e6
 
@@ -38,10 +38,10 @@ def _memory_of_a_worker(server: Running) -> float:
 def _measured(server: Server, scenarios: list[Scenario], store: Store, rounds: int, seconds: float) -> list[list[str]]:
     starts = []
     for _ in range(_STARTS - 1):
-        with _answering(server, store) as (_, start):
+        with _ready(server, store) as (_, start):
             starts.append(start)
     rows = []
-    with _answering(server, store) as (started, start):
+    with _ready(server, store) as (started, start):
         starts.append(start)
         for scenario in scenarios:
             windows = [measure(started, PostgreSQL(store.postgresql_pid), scenario, seconds) for _ in range(rounds)]
@@ -54,13 +54,13 @@ def _measured(server: Server, scenarios: list[Scenario], store: Store, rounds: i
 
 _COLUMNS = (
     "workers",
-    "asked for",
+    "list",
     "requests/s",
     "p50 ms",
     "p99 ms",
     "CPU ms a request",
     "MB a worker",
-    "s to the first answer",
+    "s to the first response",
 )
 
 
@@ -70,14 +70,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=1, help="of load in each window")
     parser.add_argument("--sessions", type=int, default=200_000, help="in the large workspace")
-    parser.add_argument("--only", default="1,50,1000", help="questions")
+    parser.add_argument("--only", default="1,50,1000", help="scenarios")
     arguments = parser.parse_args()
     end_on_signal()
-    [one] = [each for each in all_servers() if each.name == "ours"]
     rows = [list(_COLUMNS), ["--:"] * len(_COLUMNS)]
     with opened_store(arguments.sessions) as store:
         for workers in (1, 2):
-            server = Server(f"workers-{workers}", str(workers), "yes", ours(workers), settings=one.settings, ours=True)
+            server = our_server(f"workers-{workers}", str(workers), workers=workers)
             scenarios = choose(scenarios_of(arguments.sessions), arguments.only.split(","))
             rows += _measured(server, scenarios, store, arguments.rounds, arguments.seconds)
     print("\n".join(f"| {' | '.join(row)} |" for row in rows))

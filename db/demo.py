@@ -7,9 +7,7 @@ from collections.abc import Iterator, Mapping
 from io import BytesIO
 from typing import Any
 
-from db.documents import DocumentReader
 from db.engine import Database
-from db.importing import ImportResult, import_documents
 from db.schema import migrate
 from openapi import timestamps
 from openapi.json import encode
@@ -59,11 +57,14 @@ def documents() -> Iterator[dict[str, Any]]:
     yield from (_document(SECOND_WORKSPACE, number) for number in range(240, 360))
 
 
-async def prepare(database: Database, schemas: Mapping[str, Any]) -> ImportResult:
+async def prepare(database: Database, schemas: Mapping[str, Any]) -> Any:
     """Bring a database up to date and import the demo data, by the way that any data comes in.
 
     `schemas` are the named schemas of the contract.
     """
+    from db.documents import DocumentReader
+    from db.importing import import_documents
+
     await migrate(database)
     lines = BytesIO(b"\n".join(map(encode, documents())))
     return await import_documents(database, DocumentReader(schemas).read(lines, "demo data"))

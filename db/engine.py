@@ -1,120 +1,89 @@
-"""One database, to read from or to write to: SQLite in a file, or PostgreSQL through asyncpg."""
+"""One database: SQLite in a file, or PostgreSQL. Requests read from its pool; commands write in transactions."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import asyncpg
 from sqlalchemy import event, make_url
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from db.connecting import (
-    BUSY_TIMEOUT,
-    CONNECT_TIMEOUT,
-    CONNECTION_WAIT,
-    CONNECTIONS,
-    POSTGRESQL,
-    SERVER_SETTINGS,
-    STATEMENT_TIMEOUT,
-    DatabaseFile,
-    reader_settings,
-    require_usable,
-    unavailable_when_out_of_reach,
-)
-from db.readers import Reader, Readers, readers_of
-
-if TYPE_CHECKING:
-    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
-
-_POOL: Mapping[str, Any] = {"pool_size": CONNECTIONS, "max_overflow": 0, "pool_timeout": CONNECTION_WAIT}
+from db.database_url import is_postgresql, require_usable, sqlite_file
+from db.errors import DatabaseUnavailable, unavailable_on_driver_errors
+from db.limits import BUSY_TIMEOUT, CONNECT_TIMEOUT
+from db.pools import STATEMENT_TIMEOUT, Connection, create_pool
+from db.postgresql import SERVER_SETTINGS
 
 
 class Database:
-    """A database that one process reads from, or writes to.
+    """A database that one process reads from or writes to; nothing is opened before it is used."""
 
-    A reader cannot write, whatever it is told to, and sends no BEGIN or ROLLBACK around its statements. A writer works in
-    transactions.
-    """
-
-    def __init__(self, url: str, *, read_only: bool, statement_timeout: int = STATEMENT_TIMEOUT) -> None:
-        """Prepare the engine; nothing is opened before it is used.
+    def __init__(self, url: str, *, statement_timeout: int = STATEMENT_TIMEOUT) -> None:
+        """`statement_timeout` is in seconds, and bounds reading only.
 
         Raises:
             ValueError: when the URL is not usable.
         """
         require_usable(url)
         self._url = url
-        self._read_only = read_only
-        self._statement_timeout = statement_timeout
-        self._file = None if url.startswith(POSTGRESQL) else DatabaseFile(url)
-        self._readers: Readers = readers_of(url, statement_timeout=statement_timeout)
+        self._pool = create_pool(url, statement_timeout=statement_timeout)
 
-    @cached_property
-    def _engine(self) -> "AsyncEngine":
-        # A server, which only lends readers, does without it.
-        if self._file is None:
-            return _postgresql(self._url, read_only=self._read_only, statement_timeout=self._statement_timeout)
-        return _sqlite(self._url, read_only=self._read_only)
+    def acquire(self) -> AbstractAsyncContextManager[Connection]:
+        """Acquire a connection for reading; see `db.pools.Pool`."""
+        return self._pool.acquire()
 
-    def reader(self) -> AbstractAsyncContextManager[Reader]:
-        """Lend a connection for what requests read, with nothing between it and the driver.
-
-        Raises:
-            DatabaseUnavailable: when the database cannot be reached, or stops answering meanwhile.
-        """
-        return self._readers.lend()
+    def snapshot(self) -> AbstractAsyncContextManager[Connection]:
+        """Acquire a connection for reading one state of the database; see `db.pools.Pool`."""
+        return self._pool.snapshot()
 
     @asynccontextmanager
-    async def connect(self) -> AsyncIterator["AsyncConnection"]:
-        """Lend a connection for reading.
+    async def transaction(self) -> AsyncIterator[AsyncConnection]:
+        """Acquire a connection for writing: everything is committed at the end, or nothing when the block raises.
 
         Raises:
             DatabaseUnavailable: when the database cannot be reached, or stops answering meanwhile.
         """
-        with unavailable_when_out_of_reach():
-            if self._file and self._file.is_another():
-                await self._engine.dispose()
-            async with self._engine.connect() as connection:
-                yield connection
-
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator["AsyncConnection"]:
-        """Lend a connection for writing: all of it is committed at the end, or nothing when the block raises.
-
-        Raises:
-            DatabaseUnavailable: when the database cannot be reached, or stops answering meanwhile.
-        """
-        with unavailable_when_out_of_reach():
-            if self._file:
-                self._file.require_folder()
+        with unavailable_on_driver_errors():
             async with self._engine.begin() as connection:
                 yield connection
 
     async def close(self) -> None:
         """Close every connection."""
-        await self._readers.close()
-        if "_engine" in vars(self):
-            await self._engine.dispose()
+        try:
+            await self._pool.close()
+        finally:
+            if "_engine" in vars(self):
+                await self._engine.dispose()
+
+    @cached_property
+    def _engine(self) -> AsyncEngine:
+        return _postgresql(self._url) if is_postgresql(self._url) else _sqlite(self._url)
 
 
-def _sqlite(url: str, *, read_only: bool) -> "AsyncEngine":
-    from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415 - see _engine
+def _postgresql(url: str) -> AsyncEngine:
+    async def connect() -> asyncpg.Connection:
+        # asyncpg reads the URL itself: SQLAlchemy has no room for several hosts and target_session_attrs.
+        return await asyncpg.connect(url, timeout=CONNECT_TIMEOUT, server_settings=SERVER_SETTINGS)
 
-    # With a write-ahead log, readers go on while an import writes; with 16 MB of cache it writes each page less often.
-    writing = ["journal_mode = WAL", "synchronous = NORMAL", "cache_size = -16000"]
-    settings = ["query_only = ON"] if read_only else writing
+    return create_async_engine("postgresql+asyncpg://", async_creator=connect)
+
+
+def _sqlite(url: str) -> AsyncEngine:
+    file = sqlite_file(url)
+    if not file.parent.is_dir():  # SQLite's own message would not say which folder
+        raise DatabaseUnavailable(f"there is no folder {file.parent} for the database file {file.name}")
 
     def prepare(connection: Any, _entry: ConnectionPoolEntry) -> None:
-        if not read_only:
-            # sqlite3 would open a transaction of its own at the first INSERT, after the reads it should protect.
-            connection.isolation_level = None
+        # sqlite3 would open a transaction of its own at the first INSERT, after the reads that it should protect.
+        connection.isolation_level = None
+        # With a write-ahead log, reading goes on during an import; 16 MB of cache write each page less often.
         try:
-            for setting in [*settings, "foreign_keys = ON"]:
+            for setting in ("journal_mode = WAL", "synchronous = NORMAL", "cache_size = -16000", "foreign_keys = ON"):
                 connection.execute(f"PRAGMA {setting}")
         except Exception:
-            # The pool does not know the connection yet, so nobody else would end its thread.
-            connection.close()
+            connection.close()  # the pool does not know it yet, so nothing else would end its thread
             raise
 
     def begin(connection: Any) -> None:
@@ -122,29 +91,8 @@ def _sqlite(url: str, *, read_only: bool) -> "AsyncEngine":
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     engine = create_async_engine(
-        make_url(url).set(drivername="sqlite+aiosqlite"),
-        connect_args={"timeout": BUSY_TIMEOUT},
-        **_POOL,
-        **({"isolation_level": "AUTOCOMMIT"} if read_only else {}),
+        make_url(url).set(drivername="sqlite+aiosqlite", query={}), connect_args={"timeout": BUSY_TIMEOUT}
     )
     event.listen(engine.sync_engine, "connect", prepare)
-    if not read_only:
-        event.listen(engine.sync_engine, "begin", begin)
+    event.listen(engine.sync_engine, "begin", begin)
     return engine
-
-
-def _postgresql(url: str, *, read_only: bool, statement_timeout: int) -> "AsyncEngine":
-    from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415 - see _engine
-
-    settings = reader_settings(statement_timeout) if read_only else SERVER_SETTINGS
-
-    async def connect() -> asyncpg.Connection:
-        # asyncpg reads the URL itself: SQLAlchemy's would have no room for several hosts and target_session_attrs.
-        return await asyncpg.connect(url, timeout=CONNECT_TIMEOUT, server_settings=settings)
-
-    return create_async_engine(
-        "postgresql+asyncpg://",
-        async_creator=connect,
-        **_POOL,
-        **({"isolation_level": "AUTOCOMMIT"} if read_only else {}),
-    )

@@ -7,7 +7,7 @@ from typing import Protocol
 import zstandard
 
 _MAX_CODINGS = 50  # of an Accept-Encoding header that are read; clients send ten at most
-SMALLEST = 1_000
+MIN_SIZE = 1_000
 """Bytes of a body that is worth a coding: a shorter one fits a packet as it is."""
 
 

@@ -4,7 +4,7 @@ A step is built once for each operation when the server starts: it gets the comp
 step, and returns an ASGI application. What it works out then is not worked out again while requests are served.
 """
 
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -16,8 +16,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from openapi.contract import Contract, Operation
 
-Handler: TypeAlias = Callable[..., AsyncGenerator[Any]]
-"""The business step of an operation: from its resources and arguments to its answer (`handlers.answers.Steps`)."""
+Handler: TypeAlias = Callable[..., Awaitable[Any]]
+"""The business step of an operation: from a store and arguments to a result."""
 
 Step: TypeAlias = Callable[[Operation, Handler, ASGIApp], ASGIApp]
 """Builds one step of one operation in front of the next."""
@@ -83,7 +83,7 @@ def read_parameters(operation: Operation, _handler: Handler, next_app: ASGIApp) 
 
 
 async def respond(scope: Scope, send: Send, status: int, headers: Iterable[Header], body: bytes | None = None) -> None:
-    """Send a whole answer. A HEAD request gets the headers of the GET and no body (RFC 9110, section 9.3.2)."""
+    """Send a whole response. A HEAD request gets the headers of the GET and no body (RFC 9110, section 9.3.2)."""
     length = [] if body is None else [(b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": status, "headers": [*headers, *length]})
     await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body or b""})

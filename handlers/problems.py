@@ -12,9 +12,9 @@ from typing import Any
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from db.errors import DatabaseUnavailable, WorkspaceNotFound
+from db.errors import DatabaseUnavailable, TooManySnapshots, WorkspaceNotFound
+from handlers.concurrency import Overloaded
 from handlers.keys import KeysUnavailable
-from handlers.overload import Overloaded
 from handlers.pipeline import respond
 from handlers.rate import TooManyRequests
 from handlers.security import AccessRefused, TokenRefused
@@ -26,6 +26,7 @@ logger = logging.getLogger("sessions")
 RETRY_AFTER = 5
 """Seconds after which a client may try again when something that we depend on is down."""
 
+_MAX_LOGGED_PATH = 200  # characters; no path of the contract is longer
 _NEWER_TITLES = {413: "Content Too Large", 414: "URI Too Long"}  # RFC 9110's; some Pythons still have older names
 
 
@@ -82,6 +83,9 @@ def problem_of(error: Exception) -> Problem:
         case Overloaded():
             detail = "The server is answering as many requests as it can. Try again in a second."
             return Problem(503, detail, {"retry-after": "1"})
+        case TooManySnapshots():
+            detail = "Too many long lists are being sent. Try again in a few seconds, or ask for pages (limit)."
+            return Problem(503, detail, {"retry-after": str(RETRY_AFTER)})
         case DatabaseUnavailable():
             detail = "The database cannot be reached at the moment. Try again in a few seconds."
             return Problem(503, detail, {"retry-after": str(RETRY_AFTER)})
@@ -93,18 +97,20 @@ def problem_of(error: Exception) -> Problem:
 
 
 def _log(error: Exception, problem: Problem, scope: Scope) -> None:
+    """Log what an operator should know. The path is as it was sent, and the formatter escapes it; the query is left out."""
+    request = f"{scope['method']} {scope['path'][:_MAX_LOGGED_PATH]}"
     if isinstance(error, ContractViolation):
         # The violation says where; a traceback would add nothing, and rows must not reach the log.
-        logger.error("%s %s: %s", scope["method"], scope["path"], error)
-    elif isinstance(error, Overloaded):
-        logger.warning("%s %s: turned away, too many requests at a time", scope["method"], scope["path"])
+        logger.error("%s: %s", request, error)
+    elif isinstance(error, Overloaded | TooManySnapshots):
+        logger.warning("%s: refused, too many requests at the same time", request)
     elif problem.status == 503:
-        logger.error("%s %s: %s: %s", scope["method"], scope["path"], type(error).__name__, error)
+        logger.error("%s: %s: %s", request, type(error).__name__, error)
     elif problem.status >= 500:
-        logger.error("%s %s failed", scope["method"], scope["path"], exc_info=error)
+        logger.error("%s failed", request, exc_info=error)
 
 
-class ProblemEdge:
+class ProblemDetailsMiddleware:
     """Turns what the application raises into an answer. Once an answer has begun, an error can only cut it off."""
 
     def __init__(self, app: ASGIApp) -> None:

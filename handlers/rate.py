@@ -10,8 +10,8 @@ from limits.aio.storage import MemoryStorage, RedisStorage
 from limits.errors import StorageError
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from handlers.headers import add_headers
 from handlers.pipeline import Handler, Step
+from handlers.response_headers import add_headers
 from handlers.security import CLAIMS, Claims
 from openapi.contract import Operation
 

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 CACHE_BYTES = 64 * 1024 * 1024
 """Bytes of bodies that a process remembers, unless told otherwise."""
-STALL_TIMEOUT = 30
+LEEWAY = 30
+"""Seconds by which the clocks of issuer and server may differ, unless told otherwise."""
+STALL_TIMEOUT = 10
 """Seconds for which a client may take nothing of a streamed answer, unless told otherwise."""
 
 
@@ -22,8 +24,10 @@ class TokenRules:
     """What a token must be like, apart from its key."""
 
     issuer: str | None = None
-    audience: str | None = None
-    leeway: int = 0
+    audiences: tuple[str, ...] = ()
+    """A token must be meant for one of them; without any, for none."""
+    leeway: int = LEEWAY
     """Seconds by which the clocks of issuer and server may differ."""
+    # Names, or paths of names with dots between them: realm_access.roles
     scope_claims: tuple[str, ...] = ("scope", "scp", "permissions")
     workspace_claims: tuple[str, ...] = ("workspaceId", "workspaces")

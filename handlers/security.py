@@ -4,14 +4,12 @@ The order is fixed: no valid token is 401, a valid token without the permission 
 looks at the database, so a foreign workspace is refused alike whether or not it exists.
 """
 
-import json
 import re
-from base64 import urlsafe_b64decode
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from time import time
-from typing import Any, NamedTuple, NoReturn, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import jwt
 from jwt.exceptions import (
@@ -26,6 +24,7 @@ from jwt.exceptions import (
 )
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from handlers.jws import UnreadableToken, read_header, read_payload
 from handlers.keys import Key, KeySource
 from handlers.pipeline import Handler, Header, Step
 from handlers.rules import TokenRules
@@ -36,16 +35,13 @@ REALM = "sessions"
 EVERY_WORKSPACE = "*"
 CLAIMS = "sessions.claims"
 """Where the ASGI scope holds the claims of a request that may pass."""
-LONGEST_TOKEN = 16_384
-"""Characters. The time to decode a token grows with its length, and is spent before anything is known about the sender."""
-LONGEST_SUBJECT = 2048
+MAX_SUBJECT_LENGTH = 2048
 """Characters; the longest names in common use are those of workloads (SPIFFE-ID, section 2.3)."""
-MOST_VERDICTS = 1024
+MAX_CACHED_VERIFICATIONS = 1024
 """Valid tokens that one process remembers."""
-_LONGEST_REMEMBERED = 4096  # characters of a token; with the number above it bounds the memory that verdicts take
-_LAST_MOMENT = 253_402_300_799  # 9999-12-31T23:59:59Z
-_COMPACT_FORM = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")  # RFC 7515, sections 2 and 7.1
-_NOT_IN_NAMES = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # control characters, and halves of characters
+_MAX_CACHED_LENGTH = 4096  # characters of a token; with the number above it bounds the memory of the cache
+_MAX_TIME = 253_402_300_799  # 9999-12-31T23:59:59Z
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class TokenRefused(Exception):
@@ -88,7 +84,7 @@ Verify: TypeAlias = Callable[[str], Awaitable[Claims]]
 """From a token to its claims; raises `TokenRefused`, or `KeysUnavailable` when no verdict is possible."""
 
 
-class _Verdict(NamedTuple):
+class _Verification(NamedTuple):
     """That a token is valid: by which key, from when, until when, and what it says."""
 
     header: Mapping[str, Any]
@@ -101,29 +97,32 @@ class _Verdict(NamedTuple):
 def token_verifier(keys: KeySource, rules: TokenRules) -> Verify:
     """A function that verifies tokens by these keys and rules (RFC 7519, section 7.2, and RFC 8725).
 
-    The verdict on a valid token is remembered, since its holder comes again and the signature is most of the work. It holds
-    while the key source still offers the key that verified it and the clock stands between the token's own times; both are
-    looked at whenever the token comes. Refusals are not remembered, nor is the token itself, only its digest.
+    It caches that a token is valid, since its holder comes again and the signature is most of the work. That holds while
+    the key source still offers the key that verified it and the clock stands between the token's own times; both are
+    looked at whenever the token comes. Refusals are not cached, nor is the token itself, only its digest.
     """
     options: Any = {"require": ["exp"], "enforce_minimum_key_length": True}
-    verdicts: dict[bytes, _Verdict] = {}
+    cache: dict[bytes, _Verification] = {}
 
     async def verify(token: str) -> Claims:
         digest = sha256(token.encode()).digest()
-        verdict = verdicts.get(digest)
-        if verdict is not None:
-            if verdict.key in await keys.candidates(verdict.header) and verdict.begins <= time() < verdict.ends:
-                return verdict.claims
-            verdicts.pop(digest, None)  # what is wrong with it now is said below
-        verdict = await judge(token)
-        if len(token) <= _LONGEST_REMEMBERED:
-            if len(verdicts) >= MOST_VERDICTS:
-                del verdicts[next(iter(verdicts))]
-            verdicts[digest] = verdict
-        return verdict.claims
+        cached = cache.get(digest)
+        if cached is not None:
+            if cached.key in await keys.candidates(cached.header) and cached.begins <= time() < cached.ends:
+                return cached.claims
+            cache.pop(digest, None)  # what is wrong with it now is said below
+        try:
+            verification = await verify_anew(token)
+        except UnreadableToken as error:
+            raise TokenRefused(str(error)) from None
+        if len(token) <= _MAX_CACHED_LENGTH:
+            if len(cache) >= MAX_CACHED_VERIFICATIONS:
+                del cache[next(iter(cache))]
+            cache[digest] = verification
+        return verification.claims
 
-    async def judge(token: str) -> _Verdict:
-        header = _header(token)
+    async def verify_anew(token: str) -> _Verification:
+        header = read_header(token)
         candidates = await keys.candidates(header)
         if not candidates:
             raise TokenRefused("The token is signed with a key or an algorithm that this server does not accept.")
@@ -135,7 +134,7 @@ def token_verifier(keys: KeySource, rules: TokenRules) -> Verify:
                     key.material,
                     algorithms=[header["alg"]],  # one of key.algorithms, or the key were no candidate
                     options=options,
-                    audience=rules.audience,
+                    audience=rules.audiences or None,
                     issuer=rules.issuer,
                     leeway=rules.leeway,
                 )
@@ -144,59 +143,13 @@ def token_verifier(keys: KeySource, rules: TokenRules) -> Verify:
             except PyJWTError as error:
                 raise TokenRefused(_in_words(error, rules)) from error
             else:
-                payload = _json_object(token.split(".")[1])
+                payload = read_payload(token)
                 claims = _claims(payload, rules)
                 begins = max(int(payload.get(name, 0)) for name in ("nbf", "iat")) - rules.leeway
-                return _Verdict(header, key, begins, int(payload["exp"]) + rules.leeway, claims)
+                return _Verification(header, key, begins, int(payload["exp"]) + rules.leeway, claims)
         raise TokenRefused("The signature of the token is not valid.") from refusal
 
     return verify
-
-
-def _header(token: str) -> Mapping[str, Any]:
-    if len(token) > LONGEST_TOKEN:
-        raise TokenRefused(f"The token is longer than {LONGEST_TOKEN} characters.")
-    if not _COMPACT_FORM.fullmatch(token):
-        raise TokenRefused("The token is malformed.")
-    header = _json_object(token.partition(".")[0])
-    if not isinstance(header.get("alg"), str) or not isinstance(header.get("kid", ""), str):
-        raise TokenRefused("The token is malformed.")
-    if "crit" in header:
-        # RFC 7515, section 4.1.11: what a token calls critical must be understood, and nothing is here.
-        raise TokenRefused("The token asks for an extension (crit) that this server does not have.")
-    # RFC 9068, section 4, and RFC 8725, section 3.11: a token made for another purpose is not an access token.
-    kind = header.get("typ", "JWT")
-    if not isinstance(kind, str) or kind.lower().removeprefix("application/") not in ("jwt", "at+jwt"):
-        raise TokenRefused("The token is of a type (typ) that is not meant for access.")
-    return header
-
-
-def _json_object(segment: str) -> dict[str, Any]:
-    """The JSON object in a segment of a token, read so strictly that nobody else can read it differently.
-
-    PyJWT takes the last of two members of one name, UTF-16, and NaN (RFC 8725, sections 2.6 and 3.7; RFC 7519, section 4).
-    """
-    try:
-        value = _STRICT_JSON.decode(urlsafe_b64decode(segment + "=" * (-len(segment) % 4)).decode())
-    except (ValueError, RecursionError):
-        raise TokenRefused("The token is malformed.") from None
-    if not isinstance(value, dict):
-        raise TokenRefused("The token is malformed.")
-    return value
-
-
-def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise ValueError("two members have one name")
-    return members
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
-
-
-_STRICT_JSON = json.JSONDecoder(object_pairs_hook=_unique_members, parse_constant=_no_constant)
 
 
 def _in_words(error: PyJWTError, rules: TokenRules) -> str:
@@ -205,7 +158,7 @@ def _in_words(error: PyJWTError, rules: TokenRules) -> str:
             return "The token has expired."
         case ImmatureSignatureError():
             return "The token is not valid yet."
-        case InvalidAudienceError() if rules.audience is None:
+        case InvalidAudienceError() if not rules.audiences:
             return "The token is meant for an audience (aud), and this server is configured with none."
         case InvalidAudienceError():
             return "The token is meant for another audience (aud)."
@@ -223,11 +176,11 @@ def _claims(payload: Mapping[str, Any], rules: TokenRules) -> Claims:
     for name in ("exp", "nbf", "iat"):
         moment = payload.get(name, 0)
         # PyJWT reads texts and booleans as numbers here (RFC 7519, section 2: NumericDate is a JSON number).
-        if isinstance(moment, bool) or not isinstance(moment, (int, float)) or not 0 <= moment <= _LAST_MOMENT:
+        if isinstance(moment, bool) or not isinstance(moment, (int, float)) or not 0 <= moment <= _MAX_TIME:
             raise TokenRefused(f"The claim {name} of the token is not a time.")
     if not isinstance(payload.get("iss", ""), str):
         raise TokenRefused("The claim iss of the token is not a text.")
-    if rules.audience is None and "aud" in payload:
+    if not rules.audiences and "aud" in payload:
         # PyJWT lets an empty one pass (RFC 7519, section 4.1.3).
         raise TokenRefused(_in_words(InvalidAudienceError(), rules))
     subject = payload.get("sub")
@@ -241,14 +194,24 @@ def _claims(payload: Mapping[str, Any], rules: TokenRules) -> Claims:
 
 
 def _is_name(text: str) -> bool:
-    return 0 < len(text) <= LONGEST_SUBJECT and not _NOT_IN_NAMES.search(text)
+    return 0 < len(text) <= MAX_SUBJECT_LENGTH and not _CONTROL.search(text)
+
+
+def _claim(claims: Any, name: str) -> Any:
+    """The claim of this name or, when there is none, at this path: in `realm_access.roles`, a dot may separate two names."""
+    if not isinstance(claims, dict):
+        return None
+    if name in claims:
+        return claims[name]
+    dots = [match.start() for match in re.finditer(r"\.", name)]
+    return next((_claim(claims[name[:dot]], name[dot + 1 :]) for dot in reversed(dots) if name[:dot] in claims), None)
 
 
 def _texts(payload: Mapping[str, Any], names: Sequence[str], *, split: bool) -> frozenset[str]:
     """The union of claims that hold a text (space-separated where `split` says so) or an array of texts."""
     united: set[str] = set()
     for name in names:
-        match payload.get(name):
+        match _claim(payload, name):
             case None:
                 pass
             case str() as text:

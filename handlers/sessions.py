@@ -1,17 +1,36 @@
 """The operations on sessions."""
 
-from db.questions import ORDERS, Question, SessionFilter
-from db.sessions import Sessions
-from handlers.answers import Answer, Steps, Version
-from handlers.cursors import read_cursor, write_cursor
+from dataclasses import replace
+from typing import NamedTuple, Protocol
+
+from db.queries import SessionQuery
+from db.sessions import Page
+from handlers.paging import read_cursor, write_cursor
 from openapi.timestamps import Span
 
-LARGEST_WHOLE_LIST = 1000
-"""Sessions of a list that is sent in one piece, with its length. A longer one is streamed."""
+MAX_PAGE = 1000
+"""Sessions of a page. A list without `limit` that has more is read page after page."""
+
+
+class Store(Protocol):
+    """Where sessions are read: the database, or one state of it."""
+
+    async def page(self, query: SessionQuery, limit: int) -> Page:
+        """The first sessions of a list."""
+
+
+class SessionPage(NamedTuple):
+    """Sessions as the documents that are answered."""
+
+    documents: list[bytes]
+    next_cursor: str | None
+    """The cursor of the next page; None when there is none."""
+    revision: int
+    """The revision of the workspace at which the sessions were read."""
 
 
 async def list_sessions(
-    sessions: Sessions,
+    store: Store,
     *,
     workspace_id: str,
     client_id: str | None = None,
@@ -24,14 +43,15 @@ async def list_sessions(
     sort: str = "date",
     limit: int | None = None,
     cursor: str | None = None,
-) -> Steps:
+) -> SessionPage:
     """List the sessions of a workspace: `list_sessions` in the contract.
 
     Raises:
-        PageNotFound: when the cursor does not go with the question.
+        PageNotFound: when the cursor names no page of this list.
         WorkspaceNotFound: when there is no such workspace.
     """
-    wanted = SessionFilter(
+    query = SessionQuery(
+        workspace_id,
         client_id=client_id,
         service_ids=tuple(sorted(set(service_ids))) if service_ids else None,
         date_from=date_from.first if date_from else None,
@@ -39,16 +59,8 @@ async def list_sessions(
         status=status,
         staff_id=staff_id,
         updated_since=updated_since.first if updated_since else None,
+        sort=sort,
     )
-    after = read_cursor(cursor, workspace_id, wanted, sort, ORDERS[sort]) if cursor else None
-    question = Question(workspace_id, wanted, sort, after)
-
-    async with sessions.of(workspace_id) as held:
-        yield Version(held.revision, (question, limit))
-        page = await held.page(question, limit or LARGEST_WHOLE_LIST)
-        version = Version(page.revision, (question, limit))
-        if page.next is None or limit is not None:
-            following = {"cursor": write_cursor(page.next, workspace_id, wanted, sort)} if page.next else None
-            yield Answer(version, {"sessions": page.listed.sessions}, page.listed.texts, following)
-        else:
-            yield Answer(version, {"sessions": held.everything(question)})
+    after = read_cursor(cursor, query) if cursor else None
+    page = await store.page(replace(query, after=after), limit or MAX_PAGE)
+    return SessionPage(page.documents, write_cursor(page.next, query) if page.next else None, page.revision)

@@ -9,6 +9,7 @@ from typing import Any
 import jsonschema_rs
 
 from openapi import references, rules
+from openapi.documents import DocumentList, compile_document_list
 from openapi.errors import ContractError, ContractViolation
 from openapi.json import JSONValue
 from openapi.parameters import Parameters, compile_parameters
@@ -32,6 +33,8 @@ class Operation:
     parameters: Parameters
     responses: Mapping[int, Callable[[JSONValue], None]]
     """By status: a check of the body, which raises `ContractViolation`."""
+    documents: DocumentList | None
+    """The list of documents that a success answers; None when it answers something else."""
     contract_digest: bytes
     """A digest of the whole contract file, part of every entity tag: a new contract invalidates cached responses."""
 
@@ -135,6 +138,7 @@ def _compile(operation: Mapping[str, Any], document: Mapping[str, Any], contract
         required_scopes=_required_scopes(operation, document),
         parameters=compile_parameters([follow(parameter, document) for parameter in operation["parameters"]], schemas),
         responses=dict(_responses(operation, document)),
+        documents=_documents(operation, document),
         contract_digest=contract_digest,
     )
 
@@ -169,6 +173,16 @@ def _responses(
                 int(status),
                 _body_check(compile_schema(schema, components, quick=True), compile_schema(schema, components)),
             )
+
+
+def _documents(operation: Mapping[str, Any], document: Mapping[str, Any]) -> DocumentList | None:
+    content = follow(operation["responses"].get("200", {}), document).get("content", {})
+    if "application/json" not in content:
+        return None
+    try:
+        return compile_document_list(content["application/json"]["schema"], _named_schemas(document))
+    except ValueError as error:
+        raise ValueError(f"response 200 {error}") from None
 
 
 def _body_check(quick: jsonschema_rs.Draft4Validator, written: jsonschema_rs.Draft4Validator) -> Callable[[JSONValue], None]:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from itertools import islice
 from typing import Any, TypeAlias
+from urllib.parse import unquote_to_bytes
 
 from openapi.errors import InvalidParameters, ParameterError
 from openapi.values import Parameter, compile_parameter
@@ -18,10 +19,9 @@ Header: TypeAlias = tuple[bytes, bytes]
 
 _MAX_NAME = 100  # characters of an unknown name that are sent back
 _MAX_ERRORS = 100  # what the contract's schema Problem allows
-_MAX_COMPARED = 5  # unknown names of one request that difflib compares with the known ones, which is slow
+_MAX_COMPARED = 3  # unknown names that difflib compares with the known ones, which is slow; of more, none is compared
 _MAX_COMPARED_NAME = 40  # characters of such a name
 _SEPARATORS = re.compile(r"[^a-z0-9]+")
-_ESCAPES = re.compile(rb"(?:%[0-9A-Fa-f]{2})+")
 
 
 class Parameters:
@@ -51,11 +51,13 @@ class Parameters:
             InvalidParameters: naming every parameter that is unknown, repeated, missing or wrong, declared headers included.
         """
         sent = [(self._path[name], [value]) for name, value in path.items()]
-        errors: list[ParameterError] = []
-        for name, values in _split(query, self._capacity + 1).items():
+        given = _split(query, self._capacity + 1)
+        unknown = [name for name in given if name not in self._query]
+        errors = [self._unknown(name, compare=len(unknown) <= _MAX_COMPARED) for name in unknown[:_MAX_ERRORS]]
+        for name, values in given.items():
             if name not in self._query:
-                errors.append(self._unknown(name, compare=len(errors) < _MAX_COMPARED))
-            elif None in values:
+                continue
+            if None in values:
                 errors.append(self._query[name].error("must be UTF-8 when its percent-encoding is undone"))
             else:
                 sent.append((self._query[name], [value for value in values if value is not None]))
@@ -125,14 +127,9 @@ def _split(query: bytes, most: int) -> dict[str, list[str | None]]:
     return sent
 
 
-def _unescape(run: re.Match[bytes]) -> bytes:
-    return bytes.fromhex(run[0].replace(b"%", b"").decode("ascii"))
-
-
 def _decode(text: bytes) -> str | None:
     try:
-        # Like urllib.parse.unquote_to_bytes, which takes a step for each escape and not for each run of them.
-        return _ESCAPES.sub(_unescape, text.replace(b"+", b" ")).decode("utf-8")
+        return unquote_to_bytes(text.replace(b"+", b" ")).decode("utf-8")
     except UnicodeDecodeError:
         return None
 

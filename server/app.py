@@ -1,8 +1,7 @@
 """The application: everything that is joined is joined here."""
 
-import gc
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any
 
@@ -13,18 +12,21 @@ from connexion.resolver import Resolver
 
 from db.engine import Database
 from db.schema import require_newest
-from db.sessions import Sessions
+from db.sessions import SessionStore
 from handlers import sessions
-from handlers.answers import answer
-from handlers.headers import every_answer_has, security_headers
-from handlers.overload import limit_concurrency
+from handlers.concurrency import limit_concurrency
+from handlers.conditional import answer_conditional_requests
+from handlers.documents import list_documents
 from handlers.pipeline import ExactRoutingMiddleware, read_parameters, step
-from handlers.problems import ProblemEdge
+from handlers.problems import ProblemDetailsMiddleware
 from handlers.rate import RequestCounts, limit_rate
+from handlers.response_cache import cache_responses
+from handlers.response_headers import ResponseHeadersMiddleware, security_headers
 from handlers.security import authorize, token_verifier
 from openapi.contract import load
+from server.garbage import tune_garbage_collector
 from server.origins import allow_origins
-from server.pages import HEALTH, add_pages
+from server.pages import add_pages
 from server.settings import Settings, read_settings
 
 
@@ -36,32 +38,34 @@ def create_app(settings: Settings) -> AsyncApp:
         ValueError: when the database URL is not usable.
     """
     contract = load()
-    database = Database(settings.database_url, read_only=True, statement_timeout=settings.statement_timeout)
+    database = Database(settings.database_url, statement_timeout=settings.statement_timeout)
+    store = SessionStore(database)
     counts = RequestCounts(settings.rate_limit_redis)
 
     @asynccontextmanager
     async def lifespan(_app: Any) -> AsyncIterator[None]:
-        try:
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(database.close)
+            stack.push_async_callback(counts.close)
             await require_newest(database)
             yield
-        finally:
-            await database.close()
-            await counts.close()
 
     app = AsyncApp(
         "server",
         lifespan=lifespan,
         middlewares=[
-            every_answer_has(security_headers(behind_tls=settings.behind_tls)),
+            partial(ResponseHeadersMiddleware, headers=security_headers(behind_tls=settings.behind_tls)),
             allow_origins(settings.cors_origins),  # CORS
-            ProblemEdge,  # every error → application/problem+json
-            limit_concurrency(settings.concurrent_requests, except_for=HEALTH),  # 503
+            ProblemDetailsMiddleware,  # every error → application/problem+json
             ExactRoutingMiddleware,  # path → operationId (Connexion)
+            step(limit_concurrency(settings.concurrent_requests)),  # 503
             step(authorize(token_verifier(settings.keys, settings.tokens))),  # 401, 403
             step(limit_rate(settings.rate_limit, counts)),  # 429
             step(read_parameters),  # 400
             LifespanMiddleware,
-            step(answer(Sessions(database), settings.answers)),  # handler → body checked against the contract → bytes
+            step(answer_conditional_requests(store.revision)),  # 304
+            step(cache_responses(store.revision, settings.answers.cache_bytes)),  # a repeated request
+            step(list_documents(store)),  # handler → documents checked against the contract → bytes
         ],
         swagger_ui_options=SwaggerUIOptions(serve_spec=False, swagger_ui=False),  # see server.pages
     )
@@ -74,16 +78,5 @@ def create_app(settings: Settings) -> AsyncApp:
 def create_app_from_environment() -> AsyncApp:
     """What `sessions-api serve` serves, and any other ASGI server can: the settings are read here."""
     app = create_app(read_settings())
-    settle()
+    tune_garbage_collector()
     return app
-
-
-def settle() -> None:
-    """Tell the garbage collector that what is there by now stays, and that answers are large.
-
-    It would go through the contract, the libraries and a thousand half-made sessions again and again, and find nothing:
-    what a request leaves behind is freed without it, but for a few cycles.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(100_000, 20, 100)

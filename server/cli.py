@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import json
+import logging
 import re
 import secrets
 import sys
@@ -11,7 +12,6 @@ from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from itertools import chain
 from pathlib import Path
-from types import ModuleType
 from typing import Annotated, BinaryIO, NamedTuple, NoReturn, TypeVar
 
 import jwt
@@ -27,11 +27,13 @@ from db.documents import BadDocument, DocumentReader
 from db.engine import Database
 from db.errors import DatabaseNotReady, DatabaseUnavailable, WorkspaceNotFound
 from db.importing import ImportFailed, ImportRefused, ImportResult, import_documents
+from handlers.jwks import JWKSServer
+from handlers.keys import Key, KeySource, KeysUnavailable, secret_key
 from handlers.rules import TokenRules
 from openapi import contract
 from openapi.errors import ContractError
 from openapi.schemas import compile_schema, words
-from server.__main__ import importing
+from server import serving
 from server.settings import (
     PREFIX,
     VARIABLES,
@@ -90,17 +92,9 @@ def serve(
 ) -> None:
     """Serve the API from the configured database."""
     settings = read_settings()
-    serving = _serving()
     contract.load()
     asyncio.run(_with_reader(settings.database_url, schema.require_newest))
     serving.serve(host, port, settings, workers=workers, access_log=access_log)
-
-
-def _serving() -> ModuleType:
-    # Here and not above: the other commands serve nothing, and start in less than half the time without it.
-    with importing():
-        from server import serving  # noqa: PLC0415
-    return serving
 
 
 @cli.command()
@@ -114,12 +108,11 @@ def demo(
     The database is a file of its own, whatever the settings say, and the secret is made for this run alone.
     """
     url = f"sqlite:///{database}"
-    serving = _serving()
     schemas = contract.load().schemas
     asyncio.run(_with_writer(url, lambda database: demo_data.prepare(database, schemas)))
     secret = secrets.token_urlsafe(48)
     both = [demo_data.FIRST_WORKSPACE, demo_data.SECOND_WORKSPACE]
-    token = _mint(secret.encode(), TokenRules(), "demo", ["sessions.view"], both, 86400)
+    token = _mint(secret_key(secret), TokenRules(), "demo", ["sessions.view"], both, 86400)
     serving.serve_demo(host, port, url, secret, lambda address: _introduce(address, token))
 
 
@@ -155,15 +148,15 @@ def token(
     expires_in: Annotated[str, typer.Option(metavar="TIME", help="Lifetime: 90 (seconds), 15m, 8h or 7d.")] = "1h",
     subject: Annotated[str, typer.Option(help="Whom the token is for (sub).")] = "sessions-api",
 ) -> None:
-    """Print a token, signed with the configured secret (HS256)."""
+    """Print a token, signed with the configured secret."""
     lifetime = _seconds(expires_in)
-    secret, rules = secret_from()
-    typer.echo(_mint(secret, rules, subject, scope or ["sessions.view"], workspace, lifetime))
+    key, rules = secret_from()
+    typer.echo(_mint(key, rules, subject, scope or ["sessions.view"], workspace, lifetime))
 
 
-def _mint(secret: bytes, rules: TokenRules, subject: str, scopes: list[str], covered: list[str], lifetime: int) -> str:
+def _mint(key: Key, rules: TokenRules, subject: str, scopes: list[str], covered: list[str], lifetime: int) -> str:
     now = int(time.time())
-    expected = {"iss": rules.issuer, "aud": rules.audience}
+    expected = {"iss": rules.issuer, "aud": next(iter(rules.audiences), None)}
     payload = {
         **{name: value for name, value in expected.items() if value is not None},
         "sub": subject,
@@ -172,7 +165,7 @@ def _mint(secret: bytes, rules: TokenRules, subject: str, scopes: list[str], cov
         "iat": now,
         "exp": now + lifetime,
     }
-    return jwt.encode(payload, secret, "HS256")
+    return jwt.encode(payload, key.material, min(key.algorithms))
 
 
 @cli.command()
@@ -196,11 +189,12 @@ def check(
 def _settings_problems() -> list[str]:
     problems: list[str] = []
     try:
-        read_settings()
+        settings = read_settings()
     except SettingsError as error:
         problems += [f"settings: {problem}" for problem in error.problems]
     else:
         typer.echo("settings: in order")
+        problems += _key_problems(settings.keys)
     try:
         asyncio.run(_with_reader(database_url_from(), schema.require_newest))
     except SettingsError:
@@ -210,6 +204,22 @@ def _settings_problems() -> list[str]:
     else:
         typer.echo("database: in order")
     return problems
+
+
+def _key_problems(source: KeySource) -> list[str]:
+    """What keeps a key server from being used; nothing for keys that were read with the settings."""
+    if not isinstance(source, JWKSServer):
+        return []
+    logging.getLogger("sessions").addHandler(logging.NullHandler())  # what it logs is told below
+    try:
+        keys = asyncio.run(source.fetch())
+    except KeysUnavailable as error:
+        return [f"keys: {error}"]
+    if not keys:
+        return [f"keys: the JWK set holds no key that fits {', '.join(sorted(source.algorithms))}"]
+    fitting = sorted(frozenset[str]().union(*(key.algorithms for key in keys)))
+    typer.echo(f"keys: {len(keys)} in the JWK set can be used ({', '.join(fitting)})")
+    return []
 
 
 @cli.command("import")
@@ -307,7 +317,7 @@ def list_workspaces(*, as_json: Annotated[bool, typer.Option("--json", help="Pri
 
     async def read(database: Database) -> list[workspaces.WorkspaceSize]:
         await schema.require_newest(database)
-        async with database.connect() as connection:
+        async with database.acquire() as connection:
             return await workspaces.list_workspaces(connection)
 
     found = asyncio.run(_with_reader(database_url_from(), read))
@@ -346,7 +356,7 @@ def remove_workspace(
 
     async def count(database: Database) -> int:
         await schema.require_newest(database)
-        async with database.connect() as connection:
+        async with database.transaction() as connection:
             return await workspaces.count_sessions(connection, workspace_id)
 
     async def remove(database: Database) -> int:
@@ -365,11 +375,11 @@ def remove_workspace(
 
 
 async def _with_reader(url: str, work: Callable[[Database], Awaitable[T]]) -> T:
-    return await _with_database(Database(url, read_only=True), work)
+    return await _with_database(Database(url), work)
 
 
 async def _with_writer(url: str, work: Callable[[Database], Awaitable[T]]) -> T:
-    return await _with_database(Database(url, read_only=False), work)
+    return await _with_database(Database(url), work)
 
 
 async def _with_database(database: Database, work: Callable[[Database], Awaitable[T]]) -> T:

@@ -1,6 +1,5 @@
 """Running the application under uvicorn."""
 
-import os
 import socket
 from collections.abc import Callable
 from contextlib import suppress
@@ -9,10 +8,11 @@ from typing import Any
 
 import uvicorn
 
-from handlers.headers import security_headers
 from handlers.keys import StaticKeys, secret_key
-from server.__main__ import UNHEEDED
-from server.app import create_app, settle
+from handlers.response_headers import security_headers
+from server.app import create_app
+from server.garbage import tune_garbage_collector
+from server.logs import log_config
 from server.settings import Settings
 from server.transport import RequestProtocol, require_strict_parser
 
@@ -36,24 +36,15 @@ def options(settings: Settings, *, access_log: bool = True) -> dict[str, Any]:
         "lifespan": "on",
         "server_header": False,
         "access_log": access_log,
-        "log_config": {
-            "version": 1,
-            "disable_existing_loggers": False,
-            "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-            "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "stream": "ext://sys.stderr"}},
-            "root": {"handlers": ["stderr"], "level": settings.log_level.upper()},
-            "loggers": {"alembic": {"level": "WARNING"}},  # it tells at each readiness probe what it looks at
-        },
+        "log_config": log_config(settings.log_level),
     }
 
 
 def serve(host: str, port: int, settings: Settings, *, workers: int, access_log: bool) -> None:
     """Serve from the settings in the environment, which are these, until a signal ends it; exits the process when it cannot
     start. Each worker reads them anew, since what they hold does not cross from process to process."""
-    # Workers import it before they get to `server.__main__`.
-    os.environ.setdefault("PYTHONWARNINGS", f"ignore:{UNHEEDED}")
     uvicorn.run(
-        "server.__main__:create_app",
+        "server.app:create_app_from_environment",
         factory=True,
         host=host,
         port=port,
@@ -81,7 +72,7 @@ def serve_demo(host: str, port: int, database_url: str, secret: str, announce: C
     """Serve one database with one secret, and announce the address once it answers."""
     settings = Settings(StaticKeys((secret_key(secret),)), database_url)
     app = create_app(settings)
-    settle()
+    tune_garbage_collector()
     config = uvicorn.Config(app, host=host, port=port, **options(settings))
     server = _AnnouncingServer(config, announce)
     with suppress(KeyboardInterrupt):  # how a demo ends

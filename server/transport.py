@@ -31,6 +31,9 @@ LARGEST_BODY = 65_536
 MOST_PIPELINED = 32
 """Requests that may wait on one connection while another is answered."""
 
+MIN_RATE = 32 * 1024
+"""Bytes per second that a client must take of a response, once the stall timeout has passed."""
+
 _LINGER = 2  # seconds in which a client that is still sending can read why it was refused
 
 _HOST = re.compile(rb"([A-Za-z0-9._~!$&'()*+;=%-]*|\[[0-9A-Fa-f:.]+\])(:[0-9]*)?")  # RFC 3986, section 3.2, without commas
@@ -78,8 +81,8 @@ class RequestProtocol(HttpToolsProtocol):
         stall_timeout: float,
         headers: Sequence[Header],
     ) -> None:
-        """A request has `request_timeout` seconds to arrive, and its client `stall_timeout` to take some of an answer;
-        `headers` stand on every problem that is answered here."""
+        """A request has `request_timeout` seconds to arrive. Its client has `stall_timeout` seconds to take the bytes that are
+        to be sent, and a second more for each `MIN_RATE` of them. `headers` stand on every problem that is answered here."""
         super().__init__(config, server_state, app_state, _loop)
         self._request_timeout = request_timeout
         self._stall_timeout = stall_timeout
@@ -93,6 +96,7 @@ class RequestProtocol(HttpToolsProtocol):
         self._last_words: Problem | None = None
         self._answered: RequestResponseCycle | None = None  # uvicorn remembers only the last that came
         self._deadline: TimerHandle | None = None
+        self._write_deadline: TimerHandle | None = None
 
     # What asyncio calls
 
@@ -102,6 +106,7 @@ class RequestProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._clear_deadline()
+        self._clear_write_deadline()
         if self._answered is not None:
             self._answered.disconnected = True
             self._answered.message_event.set()
@@ -124,6 +129,14 @@ class RequestProtocol(HttpToolsProtocol):
         except Refused as refused:
             self._stop(refused)
         self._require_the_rest()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._set_write_deadline()
+
+    def resume_writing(self) -> None:
+        self._clear_write_deadline()
+        super().resume_writing()
 
     # What the parser calls
 
@@ -187,8 +200,8 @@ class RequestProtocol(HttpToolsProtocol):
         super().on_response_complete()
         if nothing_waits and self._last_words is not None:
             self._answer(self._last_words)
-        if left := self.transport.get_write_buffer_size():
-            self.loop.call_later(self._stall_timeout, self._give_up_unless_taken, left)
+        if self.transport.get_write_buffer_size():
+            self._set_write_deadline()
 
     # Bounds
 
@@ -222,12 +235,21 @@ class RequestProtocol(HttpToolsProtocol):
             # for the answer to its next request.
             self.transport.close()
 
-    def _give_up_unless_taken(self, before: int) -> None:
-        left = self.transport.get_write_buffer_size()
-        if left >= before:
+    def _set_write_deadline(self) -> None:
+        """Disconnect the client unless it takes what is waiting to be sent in time."""
+        self._clear_write_deadline()
+        waiting = self.transport.get_write_buffer_size()
+        self._write_deadline = self.loop.call_later(self._stall_timeout + waiting / MIN_RATE, self._end_stalled_write)
+
+    def _clear_write_deadline(self) -> None:
+        if self._write_deadline is not None:
+            self._write_deadline.cancel()
+            self._write_deadline = None
+
+    def _end_stalled_write(self) -> None:
+        self._write_deadline = None
+        if self.transport.get_write_buffer_size():
             self.transport.abort()
-        elif left:
-            self.loop.call_later(self._stall_timeout, self._give_up_unless_taken, left)
 
     # Refusals
 

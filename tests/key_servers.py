@@ -2,6 +2,8 @@
 
 import json
 import threading
+from contextlib import suppress
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -35,8 +37,11 @@ class KeyServer:
 
     def __init__(self) -> None:
         self.requests: list[str] = []
+        self.headers: list[Message] = []
         self.answer: Any = {"keys": []}
         """A JWK set, bytes to send as the body, or a function that gets the request handler."""
+        self.answers: dict[str, Any] = {}
+        """The same for paths of their own."""
         self.open = threading.Event()
         """Answers wait while this is not set."""
         self.open.set()
@@ -46,12 +51,15 @@ class KeyServer:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 outer.requests.append(self.path)
+                outer.headers.append(self.headers)
                 outer.asked.release()
                 outer.open.wait(10)
-                if callable(outer.answer):
-                    outer.answer(self)
+                answer = outer.answers.get(self.path, outer.answer)
+                if callable(answer):
+                    with suppress(ConnectionError):  # the client may have enough
+                        answer(self)
                     return
-                body = outer.answer if isinstance(outer.answer, bytes) else json.dumps(outer.answer).encode()
+                body = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
                 self.send_response(200)
                 self.end_headers()
                 self.wfile.write(body)

@@ -1,5 +1,6 @@
-"""What a team would pick instead: the same endpoint on the same tables, each as its framework's documentation writes it.
+"""The same endpoint as other programs would implement it, each as the documentation of its framework does.
 
-They read two settings, DATABASE_URL and JWT_SECRET, check the same claims as the product (HS256, `exp`, the scope
-`sessions.view`, the workspace), and know the filters that the product was asked for first.
+Most read the normalised tables of `bench.relational`; the documents floors and one Go program read the documents that the
+product stores. They take two settings, DATABASE_URL and JWT_SECRET, check the same claims as the product (HS256, `exp`, the
+scope `sessions.view`, the workspace), and know the filters `clientId`, `serviceIds`, `dateFrom`, `dateTo` and `status`.
 """

@@ -1,5 +1,6 @@
-"""A floor: bare ASGI, one asyncpg statement that aggregates the names in SQL, orjson."""
+"""A relational floor: bare ASGI, one asyncpg statement that aggregates the names in SQL, orjson."""
 
+import orjson
 from orjson import Fragment
 
 from bench.peers import bare, postgresql
@@ -20,12 +21,11 @@ STATEMENT = """
 """
 
 
-async def list_sessions(workspace_id: str, query: dict[str, str]) -> list[dict] | None:
-    where, arguments = postgresql.where(workspace_id, query)
-    rows = await postgresql.pool.fetch(STATEMENT.format(where=where), *arguments)
-    if not rows and not await postgresql.pool.fetchval("SELECT true FROM workspaces WHERE id = $1", workspace_id):
+async def list_sessions(workspace_id: str, query: dict[str, str]) -> bytes | None:
+    rows = await postgresql.fetch(STATEMENT, workspace_id, query)
+    if rows is None:
         return None
-    return [
+    sessions = [
         {
             "id": row["id"],
             "workspaceId": workspace_id,
@@ -50,6 +50,7 @@ async def list_sessions(workspace_id: str, query: dict[str, str]) -> list[dict] 
         }
         for row in rows
     ]
+    return orjson.dumps({"sessions": sessions})
 
 
 app = bare.asgi(list_sessions, postgresql.lifespan)

@@ -1,13 +1,9 @@
-"""The floor of SQLite: bare ASGI, one sqlite3 statement, orjson."""
-
-import os
-import sqlite3
-from contextlib import asynccontextmanager
+"""The relational floor of SQLite: bare ASGI, one sqlite3 statement, orjson."""
 
 import orjson
 from orjson import Fragment
 
-from bench.peers import bare
+from bench.peers import bare, sqlite
 
 STATEMENT = """
     SELECT s.id, s.client_id, c.name, s.staff_id, t.name, s.name, s.date, s.start_time, s.end_time, s.duration_minutes,
@@ -20,33 +16,13 @@ STATEMENT = """
     WHERE {where}
     ORDER BY s.date, s.start_time, s.id
 """
-connection: sqlite3.Connection
 
 
-@asynccontextmanager
-async def lifespan():
-    global connection
-    connection = sqlite3.connect(os.environ["DATABASE_URL"].removeprefix("sqlite:///"))
-    yield
-    connection.close()
-
-
-def _any_service(mark: str) -> str:
-    return (
-        "EXISTS (SELECT 1 FROM session_services x WHERE x.workspace_id = s.workspace_id AND x.session_id = s.id"
-        f" AND x.service_id IN (SELECT value FROM json_each({mark})))"
-    )
-
-
-async def list_sessions(workspace_id: str, query: dict[str, str]) -> list[dict] | None:
-    # On the event loop: a statement is shorter than the way to a thread and back.
-    found = list(bare.conditions(query, lambda: "?", _any_service))
-    where = " AND ".join(["s.workspace_id = ?", *(text for text, _ in found)])
-    values = [orjson.dumps(value).decode() if isinstance(value, list) else value for _, value in found]
-    rows = connection.execute(STATEMENT.format(where=where), [workspace_id, *values]).fetchall()
-    if not rows and not connection.execute("SELECT 1 FROM workspaces WHERE id = ?", [workspace_id]).fetchone():
+async def list_sessions(workspace_id: str, query: dict[str, str]) -> bytes | None:
+    rows = sqlite.fetch(STATEMENT, workspace_id, query)
+    if rows is None:
         return None
-    names = dict(connection.execute("SELECT id, name FROM services WHERE workspace_id = ?", [workspace_id]))
+    names = dict(sqlite.connection.execute("SELECT id, name FROM services WHERE workspace_id = ?", [workspace_id]))
     sessions = []
     for (
         id_, client_id, client_name, staff_id, staff_name, name, date, start_time, end_time, duration_minutes,
@@ -77,7 +53,7 @@ async def list_sessions(workspace_id: str, query: dict[str, str]) -> list[dict] 
                 "updatedAt": updated_at,
             }
         )
-    return sessions
+    return orjson.dumps({"sessions": sessions})
 
 
-app = bare.asgi(list_sessions, lifespan)
+app = bare.asgi(list_sessions, sqlite.lifespan)

@@ -1,4 +1,4 @@
-"""The connections of the bare programs on PostgreSQL."""
+"""The connection pool of the bare programs on PostgreSQL."""
 
 import itertools
 import os
@@ -15,8 +15,21 @@ pool: asyncpg.Pool
 async def lifespan():
     """The pool, while the program runs."""
     global pool
-    async with asyncpg.create_pool(os.environ["DATABASE_URL"], max_size=10) as pool:
+    async with asyncpg.create_pool(os.environ["DATABASE_URL"], max_size=10, init=_json_as_bytes) as pool:
         yield
+
+
+async def _json_as_bytes(connection: asyncpg.Connection) -> None:
+    await connection.set_type_codec("json", schema="pg_catalog", encoder=bytes, decoder=bytes, format="binary")
+
+
+async def fetch(statement: str, workspace_id: str, query: dict[str, str]) -> list[asyncpg.Record] | None:
+    """The rows of a list; None when there is no such workspace."""
+    conditions, arguments = where(workspace_id, query)
+    rows = await pool.fetch(statement.format(where=conditions), *arguments)
+    if not rows and not await pool.fetchval("SELECT true FROM workspaces WHERE id = $1", workspace_id):
+        return None
+    return rows
 
 
 def where(workspace_id: str, query: dict[str, str]) -> tuple[str, list[object]]:

@@ -60,7 +60,7 @@ def database(engine: str) -> Iterator[str]:
 
 
 async def _fill(url: str) -> None:
-    opened = Database(url, read_only=False)
+    opened = Database(url)
     await migrate(opened)
     await demo.prepare(opened, load().schemas)
     await opened.close()

@@ -10,22 +10,31 @@ import pytest
 
 from db.demo import DOCUMENTED_SESSION
 from db.engine import Database
+from openapi.json import encode
 from tests.conftest import Store
 
 Execute: TypeAlias = Callable[[str], None]
 
 
-def ask(url: str, query: str) -> list[tuple[Any, ...]]:
-    """What a database answers."""
+def fetch(url: str, query: str) -> list[tuple[Any, ...]]:
+    """The rows of a query."""
 
     async def read() -> list[tuple[Any, ...]]:
-        database = Database(url, read_only=True)
-        async with database.reader() as reader:
-            found = [tuple(row) for row in await reader.fetch(query, ())]
+        database = Database(url)
+        async with database.acquire() as connection:
+            found = [tuple(row) for row in await connection.fetch(query, ())]
         await database.close()
         return found
 
     return asyncio.run(read())
+
+
+def insert(**changes: Any) -> str:
+    """The statement that writes a session, as a program that knows only SQL would."""
+    document = DOCUMENTED_SESSION | {"workspaceId": "a"} | changes
+    text = encode(document).decode().replace("'", "''")
+    values = f"'{document['workspaceId']}', '{document['id']}', '{text}'"
+    return f"INSERT INTO sessions (workspace_id, id, document) VALUES ({values})"
 
 
 @pytest.fixture
@@ -40,7 +49,6 @@ def execute(two_workspaces: str) -> Iterator[Execute]:
     """A program that is not this one."""
     if two_workspaces.startswith("sqlite"):
         connection = sqlite3.connect(two_workspaces.removeprefix("sqlite:///"), isolation_level=None)
-        connection.execute("PRAGMA foreign_keys = ON")
         yield lambda statement: connection.execute(statement).close()
         connection.close()
         return

@@ -11,6 +11,7 @@ from typing import Any
 import asyncpg
 import msgspec
 import pytest
+from db.questions import Question
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, event, text
@@ -20,7 +21,6 @@ from db.documents import DEPTH, BadDocument, Document, DocumentReader
 from db.engine import Database
 from db.errors import DatabaseUnavailable
 from db.importing import ImportFailed, ImportRefused, ImportResult, import_documents
-from db.questions import Question
 from db.sessions import Sessions
 from openapi.json import encode
 from tests.conftest import SCHEMAS, Databases

@@ -3,10 +3,10 @@
 from typing import Any
 
 from db.demo import DOCUMENTED_SESSION
-from handlers.sessions import LARGEST_WHOLE_LIST
+from handlers.sessions import MAX_PAGE
 from openapi import timestamps
 
-NUMBER = 2 * LARGEST_WHOLE_LIST + 345
+NUMBER = 2 * MAX_PAGE + 345
 
 
 def documents(number: int) -> list[dict[str, Any]]:

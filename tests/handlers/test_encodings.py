@@ -6,7 +6,7 @@ import httpx
 import pytest
 import zstandard
 
-from handlers.encodings import CODINGS, SMALLEST, choose_coding, compress
+from handlers.encodings import CODINGS, MIN_SIZE, choose_coding, compress
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_a_coded_answer_is_the_answer(long: httpx.Client, query: str, coding: st
 
 def test_an_answer_that_fits_a_packet_is_left_as_it_is(long: httpx.Client) -> None:
     headers, body = raw(long, "?limit=1&sort=-date", "gzip, zstd")
-    assert len(body) < SMALLEST
+    assert len(body) < MIN_SIZE
     assert "content-encoding" not in headers
 
 

@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -67,6 +68,11 @@ def test_another_token_of_the_same_subject_counts_too(ask: Ask) -> None:
 def test_tokens_without_a_subject_are_counted_by_their_workspaces(ask: Ask) -> None:
     assert [ask(sub=None).status_code for _ in range(4)] == [200, 200, 200, 429]
     assert ask(sub=None, workspaces=[WORKSPACE, "another"]).status_code == 200
+
+
+@pytest.mark.parametrize("hostile", [{"sub": None, "workspaces": [WORKSPACE, "\ud800"]}, {"sub": "\udfff"}])
+def test_a_token_with_halves_of_characters_is_refused_before_it_is_counted(ask: Ask, hostile: dict[str, Any]) -> None:
+    assert {ask(**hostile).status_code for _ in range(4)} == {401}
 
 
 def test_refusals_come_in_their_order(ask: Ask) -> None:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
-from urllib.parse import unquote_to_bytes
 
 import pytest
 from hypothesis import given
@@ -164,9 +163,10 @@ def test_a_flood_of_unknown_names_is_refused_with_no_more_errors_than_the_contra
     assert len(refused("&".join(f"x{number}" for number in range(5000)))) == 100
 
 
-def test_a_nearest_name_is_looked_for_only_for_five_names_of_at_most_forty_characters() -> None:
-    errors = refused("&".join(f"clientI{letter}=a" for letter in "ABCEFGHIJKLMN"))
-    assert [error["message"].endswith("did you mean clientId?") for error in errors] == [True] * 5 + [False] * 8
+def test_a_nearest_name_is_looked_for_among_three_names_of_at_most_forty_characters_and_no_more() -> None:
+    for letters, hint in ("ABC", True), ("ABCE", False):
+        errors = refused("&".join(f"clientI{letter}=a" for letter in letters))
+        assert {error["message"].endswith("did you mean clientId?") for error in errors} == {hint}
     assert message("serviceIds" + "s" * 31) == "is not a parameter of this request"
 
 
@@ -191,14 +191,6 @@ def test_an_odd_header_is_no_error_unless_it_breaks_its_schema(value: bytes) -> 
 def test_every_name_that_differs_in_case_and_separators_alone_is_recognised() -> None:
     names = ["client_id", "service-ids", "date.from", "DATE_TO", "Status", "staff_id", "updated_since", "SORT", "Limit"]
     assert all("; did you mean " in error["message"] for error in refused("&".join(f"{name}=a" for name in names)))
-
-
-@given(st.binary(max_size=50))
-def test_percent_encoding_is_undone_as_urllib_does(value: bytes) -> None:
-    query = b"x" + value.replace(b"&", b"").replace(b"=", b"")
-    expected = unquote_to_bytes(query.replace(b"+", b" ")).decode(errors="ignore")
-    (error,) = refused(query)
-    assert error["name"] in (expected, query.decode("ascii", "replace"))
 
 
 def test_a_header_that_breaks_its_schema_is_named() -> None:

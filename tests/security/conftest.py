@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -15,16 +16,25 @@ from tests.conftest import SECRET
 from tests.key_servers import KeyServer, jwk, pem
 from tests.signers import ec_key, ed448_key, ed25519_key, rsa_key
 
-SIGNERS: dict[str, Callable[[], Any]] = {"RSA": rsa_key, "P-256": ec_key, "Ed25519": ed25519_key, "Ed448": ed448_key}
+SIGNERS: dict[str, Callable[[], Any]] = {
+    "RSA": rsa_key,
+    "P-256": ec_key,
+    "P-384": partial(ec_key, "P-384"),
+    "P-521": partial(ec_key, "P-521"),
+    "Ed25519": ed25519_key,
+    "Ed448": ed448_key,
+}
 KINDS = {
     "secret": (),
     "RSA in PEM": ("RSA",),
     "P-256 in PEM": ("P-256",),
+    "P-384 in PEM": ("P-384",),
+    "P-521 in PEM": ("P-521",),
     "Ed25519 in PEM": ("Ed25519",),
     "Ed448 in PEM": ("Ed448",),
-    "all in PEM": ("RSA", "P-256", "Ed25519", "Ed448"),
-    "JWK set in a file": ("RSA", "P-256", "Ed25519"),
-    "JWK set at a URL": ("RSA", "P-256", "Ed25519"),
+    "all in PEM": ("RSA", "P-256", "P-384", "P-521", "Ed25519", "Ed448"),
+    "JWK set in a file": ("RSA", "P-256", "P-384", "P-521", "Ed25519"),
+    "JWK set at a URL": ("RSA", "P-256", "P-384", "P-521", "Ed25519"),
 }
 """Every kind of key that a server can be configured with, and who signs for it."""
 
@@ -60,9 +70,7 @@ def server_of(sqlite_demo_url: str, tmp_path_factory: pytest.TempPathFactory) ->
             opened[kind].__enter__()
         return opened[kind]
 
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("no_proxy", "*")
-        yield open_server
+    yield open_server
     for client in opened.values():
         client.__exit__(None, None, None)
     key_server.close()

@@ -10,13 +10,13 @@ from typing import Any
 
 import httpx
 import pytest
+from db.questions import SessionFilter
+from handlers.cursors import write_cursor
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
 from db.demo import DOCUMENTED_SESSION
-from db.questions import SessionFilter
-from handlers.cursors import write_cursor
 from tests.conftest import ClientOf, Databases, Mint, Store
 
 TENANTS = ["tenant", "tenant-2"]  # one name begins with the other

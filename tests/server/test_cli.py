@@ -9,13 +9,18 @@ from typing import Any, NamedTuple, TypeAlias
 
 import jwt
 import pytest
+from starlette.testclient import TestClient
 
 from db import demo
 from db.demo import DOCUMENTED_SESSION, FIRST_WORKSPACE
 from db.schema import newest_version
 from openapi.json import encode
 from server import cli
+from server.app import create_app
+from server.settings import read_settings
 from tests.conftest import SECRET, ClientOf, Mint
+from tests.key_servers import KeyServer, jwk
+from tests.signers import ec_key, rsa_key
 
 
 class Outcome(NamedTuple):
@@ -106,6 +111,62 @@ def test_check_names_every_problem(run: Run, monkeypatch: pytest.MonkeyPatch) ->
     assert "SESSIONS_JWT_SECRET must be at least 32 bytes" in outcome.err
     assert "SESSIONS_JWT_LEEWAY must be a whole number of seconds" in outcome.err
     assert "database: there is no database file sessions.sqlite3" in outcome.err
+
+
+@pytest.fixture
+def served_keys(run: Run, key_server: KeyServer, monkeypatch: pytest.MonkeyPatch) -> KeyServer:
+    """A key server that the settings name, with tables to check beside it."""
+    run("migrate")
+    key_server.open.set()
+    monkeypatch.delenv("SESSIONS_JWT_SECRET")
+    monkeypatch.setenv("SESSIONS_JWKS", key_server.url)
+    key_server.answers["/jwks/.well-known/openid-configuration"] = b"Not found"
+    return key_server
+
+
+def test_check_says_how_many_keys_the_key_server_has(run: Run, served_keys: KeyServer) -> None:
+    served_keys.answer = {"keys": [jwk(rsa_key(), alg="RS256"), jwk(ec_key("P-384")), jwk(rsa_key(), use="enc")]}
+    code, out, err = run("check")
+    assert (code, err) == (0, "")
+    assert "keys: 2 in the JWK set can be used (ES384, RS256)\n" in out
+
+
+def test_check_finds_the_keys_of_an_issuer(run: Run, served_keys: KeyServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SESSIONS_JWKS", f"{served_keys.origin}/realm")
+    served_keys.answers = {
+        "/realm": b"<!DOCTYPE html>",
+        "/realm/.well-known/openid-configuration": {
+            "issuer": f"{served_keys.origin}/realm",
+            "jwks_uri": f"{served_keys.origin}/certs",
+        },
+    }
+    assert "keys: 1 in the JWK set can be used" in run("check").out
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        ({"keys": []}, "the JWK set holds no key that fits ES256, "),
+        ({"keys": [{"kty": "oct", "k": "c2VjcmV0"}]}, "the JWK set holds no key that fits ES256, "),
+        (b"<!DOCTYPE html><title>Sign in</title>", "it is not JSON"),
+        ({"realm": "r"}, "it serves another document"),
+        ({"issuer": "https://other.example", "jwks_uri": "https://other.example/certs"}, "is that of another issuer"),
+        (None, "no connection to the key server"),
+    ],
+    ids=["empty", "symmetric", "HTML", "another document", "another issuer", "closed port"],
+)
+def test_check_says_what_an_address_serves_that_is_not_a_jwk_set(
+    run: Run, served_keys: KeyServer, answer: Any, told: str
+) -> None:
+    served_keys.answer = answer
+    if answer is None:
+        served_keys.close()
+    code, out, err = run("check")
+    assert code == 1
+    assert "settings: in order" in out
+    (line,) = (line for line in err.splitlines() if line.startswith("error: keys: "))
+    assert told in line
+    assert "Traceback" not in err
 
 
 def test_a_misspelt_setting_is_not_passed_over(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -219,6 +280,25 @@ def test_a_token_uses_the_names_that_claims_have_been_given(run: Run, monkeypatc
     claims = jwt.decode(run("token", "--workspace", "w").out.strip(), SECRET, ["HS256"])
     assert (claims["may"], claims["tenants"]) == ("sessions.view", ["w"])
     assert not {"scope", "workspaces"} & set(claims)
+
+
+def test_a_token_of_what_the_settings_accept_is_accepted(
+    run: Run, monkeypatch: pytest.MonkeyPatch, sqlite_demo_url: str
+) -> None:
+    for name, value in {
+        "DATABASE_URL": sqlite_demo_url,
+        "JWT_SECRET": SECRET * 2,
+        "JWT_ALGORITHMS": "HS512",
+        "JWT_AUDIENCE": "one,two",
+        "JWT_SCOPE_CLAIMS": "realm_access.roles",
+        "JWT_WORKSPACE_CLAIMS": "app_metadata.workspaces",
+    }.items():
+        monkeypatch.setenv(f"SESSIONS_{name}", value)
+    token = run("token", "--workspace", FIRST_WORKSPACE).out.strip()
+    assert jwt.get_unverified_header(token)["alg"] == "HS512"
+    with TestClient(create_app(read_settings())) as client:
+        path = f"/v1/workspace/{FIRST_WORKSPACE}/sessions"
+        assert client.get(path, headers={"Authorization": f"Bearer {token}"}).status_code == 200
 
 
 @pytest.mark.parametrize("lifetime", ["0", "-5", "1y", "soon", "1.5h", "", "１h"])

@@ -13,10 +13,10 @@ import yaml
 from connexion import AsyncApp
 from connexion.exceptions import ResolverError
 from connexion.resolver import Resolver
+from handlers.answers import Answer, Steps, Version, answer
 from starlette.testclient import TestClient
 from starlette.types import ASGIApp
 
-from handlers.answers import Answer, Steps, Version, answer
 from handlers.pipeline import ARGUMENTS, ExactRoutingMiddleware, Handler, Step, read_parameters, step
 from handlers.problems import ProblemEdge
 from openapi.contract import CONTRACT, Operation, load

@@ -10,7 +10,8 @@ import httpx
 import pytest
 from starlette.testclient import TestClient
 
-from handlers.keys import JWKSServer, StaticKeys, secret_key
+from handlers.jwks import JWKSServer
+from handlers.keys import StaticKeys, secret_key
 from openapi.contract import load
 from server.app import create_app
 from server.settings import Settings, SettingsError, read_settings
@@ -157,24 +158,57 @@ def test_what_depends_on_the_origin_says_so_also_to_those_who_sent_none(shared: 
                 assert answer.headers["vary"] == "Authorization, Accept-Encoding, Origin", kind
 
 
-def test_a_preflight_is_answered_to_origins_that_are_named(shared: httpx.Client) -> None:
-    granted = preflight(shared, OURS, **{"Access-Control-Request-Headers": "authorization, if-none-match"})
+@pytest.mark.parametrize(
+    "asked",
+    [
+        None,
+        "authorization",
+        "authorization, if-none-match",
+        "authorization,baggage,sentry-trace,traceparent,tracestate,x-requested-with",
+        "X-Anything , !#$%&'*+-.^_`|~09",
+        ",".join(f"x-{number}" for number in range(50)),
+        "x" * 1024,
+    ],
+)
+def test_a_preflight_of_a_named_origin_is_granted_the_headers_it_asks_for(shared: httpx.Client, asked: str | None) -> None:
+    granted = preflight(shared, OURS, **({"Access-Control-Request-Headers": asked} if asked else {}))
     assert granted.status_code == 200
     assert granted.headers["access-control-allow-origin"] == OURS
     assert granted.headers["access-control-allow-methods"] == "GET, HEAD"
-    assert {"Authorization", "If-None-Match"} <= set(granted.headers["access-control-allow-headers"].split(", "))
-    assert granted.headers["vary"].startswith("Origin")
+    assert granted.headers.get("access-control-allow-headers") == asked
+    assert {"Origin", "Access-Control-Request-Method", "Access-Control-Request-Headers"} <= set(
+        granted.headers["vary"].split(", ")
+    )
     assert granted.headers["x-content-type-options"] == "nosniff"
+    assert "access-control-allow-credentials" not in granted.headers
 
 
 @pytest.mark.parametrize(
-    "asked", [{"Access-Control-Request-Method": "DELETE"}, {"Access-Control-Request-Headers": "x-evil"}]
+    "asked",
+    [
+        {"Access-Control-Request-Method": "DELETE"},
+        {"Access-Control-Request-Method": "get"},
+        *(
+            {"Access-Control-Request-Headers": names}
+            for names in ("", ",", "a,", "a b", "a\tb", "a:b", "(a)", '"a"', "a;b", "a/b")
+        ),
+        {"Access-Control-Request-Headers": ",".join(f"x-{number}" for number in range(51))},
+        {"Access-Control-Request-Headers": "x" * 1025},
+    ],
 )
 def test_a_preflight_for_what_is_not_offered_is_refused(shared: httpx.Client, asked: dict[str, str]) -> None:
     refused = preflight(shared, OURS, **asked)
     assert refused.status_code == 405
     assert refused.headers["allow"] == "GET, HEAD"
-    assert "access-control-allow-methods" not in refused.headers
+    assert not {"access-control-allow-methods", "access-control-allow-headers"} & set(refused.headers)
+
+
+def test_headers_that_are_asked_for_teach_an_unnamed_origin_nothing(shared: httpx.Client) -> None:
+    asked = {"Access-Control-Request-Headers": "baggage"}
+    refused = preflight(shared, THEIRS, **asked)
+    assert refused.status_code == 405
+    assert not {name for name in refused.headers if name.startswith("access-control-allow-")}
+    assert "baggage" not in f"{refused.headers} {refused.text}"
 
 
 def test_an_options_that_is_no_preflight_is_refused_like_any_method(shared: httpx.Client) -> None:
@@ -201,8 +235,8 @@ def test_origins_are_read_from_the_settings() -> None:
 @pytest.mark.parametrize(
     ("origin", "reason"),
     [
-        ("*", "would let pages of strangers read answers"),
-        ("null", "would let pages of strangers read answers"),
+        ("*", "would let pages of strangers read responses"),
+        ("null", "would let pages of strangers read responses"),
         ("https://*.example", "is not an origin"),
         ("app.example", "is not an origin"),
         ("https://app.example/", "is not an origin"),
@@ -221,7 +255,7 @@ def test_an_origin_that_no_browser_would_send_stops_the_start(origin: str, reaso
     with pytest.raises(SettingsError) as refused:
         read_settings({**VALID, "SESSIONS_CORS_ORIGINS": f"https://good.example,{origin}"})
     (problem,) = refused.value.problems
-    assert problem.startswith(f"SESSIONS_CORS_ORIGINS names {origin!r}, which {reason}")
+    assert problem.startswith(f"SESSIONS_CORS_ORIGINS names an origin (number 2 of 2) that {reason}")
 
 
 def test_every_wrong_origin_is_named() -> None:
@@ -293,7 +327,7 @@ def test_more_requests_than_may_be_are_turned_away_while_health_answers(
             thread.join()
         assert answers == [200, 200]
         assert asks(served.port, PATH).status == 401  # there is room again
-    assert "turned away" in caplog.text
+    assert "refused, too many requests at the same time" in caplog.text
 
 
 def test_a_request_that_fails_makes_room_like_any_other(sqlite_demo_url: str) -> None:

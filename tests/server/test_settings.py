@@ -4,8 +4,9 @@ import asyncio
 import dataclasses
 import json
 import os
+import re
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from jwt.algorithms import RSAAlgorithm
 
-from handlers.keys import JWKSServer, StaticKeys
+from handlers.jwks import JWKSServer
+from handlers.keys import StaticKeys, secret_key
 from handlers.rules import TokenRules
 from handlers.security import Claims, TokenRefused, token_verifier
 from server.settings import (
@@ -104,7 +106,7 @@ def test_everything_can_be_set() -> None:
             "SESSIONS_JWT_SECRET": f"  {SECRET}\n",
             "SESSIONS_JWT_ALGORITHMS": "HS256",
             "SESSIONS_JWT_ISSUER": "https://issuer.example/",
-            "SESSIONS_JWT_AUDIENCE": "sessions-api",
+            "SESSIONS_JWT_AUDIENCE": "sessions-api, other",
             "SESSIONS_JWT_LEEWAY": "300",
             "SESSIONS_JWT_SCOPE_CLAIMS": "https://example.com/may , scope,",
             "SESSIONS_JWT_WORKSPACE_CLAIMS": "tenant",
@@ -114,7 +116,7 @@ def test_everything_can_be_set() -> None:
     assert settings.database_url == "sqlite:////var/lib/sessions.sqlite3"
     assert settings.tokens == TokenRules(
         issuer="https://issuer.example/",
-        audience="sessions-api",
+        audiences=("sessions-api", "other"),
         leeway=300,
         scope_claims=("https://example.com/may", "scope"),
         workspace_claims=("tenant",),
@@ -125,7 +127,27 @@ def test_everything_can_be_set() -> None:
 
 
 def test_other_variables_do_not_matter() -> None:
-    read_settings({**WITH_SECRET, "PATH": "/bin", "SESSION_JWT_SECRET": "x", "MY_SESSIONS_X": "y", "sessions_x": "z"})
+    others = ("PATH", "DATABASE_URL", "LOG_LEVEL", "JWT_SECRET", "MY_SESSIONS_JWT_SECRET", "sessions_x", "SESSION_MANAGER")
+    read_settings({**WITH_SECRET, **dict.fromkeys(others, "x")})
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "SESSION_RATE_LIMIT",
+        "sessions_rate_limit",
+        "SESSIONS_rate_limit",
+        "Sessions_Rate_Limit",
+        "session_rate_limit",
+        "SESIONS_RATE_LIMIT",
+        "SESSSIONS_RATE_LIMIT",
+        "SESSOINS_RATE_LIMIT",
+        "SESSIONSRATE_LIMIT",
+        "SESSIONS__RATE_LIMIT",
+    ],
+)
+def test_a_name_that_is_nearly_that_of_a_setting_is_refused_with_the_right_one(name: str) -> None:
+    assert problems({**WITH_SECRET, name: "1/day"}) == [f"{name} is not a setting; did you mean SESSIONS_RATE_LIMIT?"]
 
 
 def test_what_kubernetes_says_of_a_service_named_sessions_does_not_matter() -> None:
@@ -175,6 +197,13 @@ def test_a_jwk_set_behind_a_url_is_not_asked_for_at_the_start(url: str) -> None:
     assert isinstance(read_settings({"SESSIONS_JWKS": url}).keys, JWKSServer)
 
 
+def test_a_quarter_of_the_requests_that_are_answered_at_a_time_may_wait_for_a_jwk_set() -> None:
+    for requests, waiting in (("1", 1), ("8", 2), ("1000", 250)):
+        keys = read_settings({"SESSIONS_JWKS": "https://issuer.example", "SESSIONS_CONCURRENT_REQUESTS": requests}).keys
+        assert isinstance(keys, JWKSServer)
+        assert keys.max_waiting == waiting
+
+
 @pytest.mark.usefixtures("folder")
 def test_only_the_algorithms_that_are_named_are_accepted() -> None:
     settings = read_settings({"SESSIONS_JWT_PUBLIC_KEYS": "rsa.pem", "SESSIONS_JWT_ALGORITHMS": "PS256"})
@@ -190,7 +219,7 @@ def test_settings_are_read_from_the_process_environment_unless_told_otherwise(mo
     monkeypatch.setenv("SESSIONS_DATABASE_URL", "sqlite:///from-the-environment.sqlite3")
     assert read_settings().database_url == "sqlite:///from-the-environment.sqlite3"
     assert database_url_from() == "sqlite:///from-the-environment.sqlite3"
-    assert secret_from()[0] == SECRET.encode()
+    assert secret_from()[0].material == SECRET.encode()
 
 
 def test_every_variable_is_described() -> None:
@@ -210,6 +239,7 @@ def test_without_keys_the_server_does_not_start() -> None:
         )
 
 
+WRONG_ALGORITHM = "JWT_ALGORITHMS must hold algorithms that these keys can have"
 BAD_LEEWAYS = ("-1", "1.5", "301", "ten", "1m", "1e2", "٣", "9" * 5_000)
 
 
@@ -219,17 +249,17 @@ BAD_LEEWAYS = ("-1", "1.5", "301", "ten", "1m", "1e2", "٣", "9" * 5_000)
         (
             {"JWT_SECRET": "short"},
             (
-                "JWT_SECRET must be at least 32 bytes long; it has 5 (RFC 7518, section 3.2)."
+                "JWT_SECRET must be at least 32 bytes long for HS256; it has 5 (RFC 7518, section 3.2)."
                 " Make one with: openssl rand -base64 48"
             ),
         ),
         (
-            {"JWT_SECRET": "a-string-secret-at-least-256-bits-long"},
-            "JWT_SECRET is an example or easily guessed. Make one with: openssl rand -base64 48",
+            {"JWT_SECRET": "12345678901234567890123456789012"},
+            "JWT_SECRET has too little entropy, so it can be guessed. Make one with: openssl rand -base64 48",
         ),
         (
             {"JWT_SECRET": pem(RSA).decode()},
-            "JWT_SECRET is a certificate, or a key in PEM, SSH or JWK form, and no secret of HS256",
+            "JWT_SECRET is a certificate, or a key in PEM, SSH or JWK form, and not a secret",
         ),
         ({"JWKS": "https://issuer.example/"}, "JWT_SECRET is set beside SESSIONS_JWKS; keep one of them"),
         ({"JWT_PUBLIC_KEYS": "rsa.pem"}, "JWT_SECRET is set beside SESSIONS_JWT_PUBLIC_KEYS; keep one of them"),
@@ -244,7 +274,7 @@ BAD_LEEWAYS = ("-1", "1.5", "301", "ten", "1m", "1e2", "٣", "9" * 5_000)
         ({"JWT_SECRET": "", "JWT_PUBLIC_KEYS": ","}, "JWT_PUBLIC_KEYS must hold at least one name"),
         (
             {"JWT_SECRET": "", "JWT_PUBLIC_KEYS": "absent.pem"},
-            "JWT_PUBLIC_KEYS names absent.pem, which cannot be read: No such file or directory",
+            "JWT_PUBLIC_KEYS names a file (number 1 of 1), which cannot be read: No such file or directory",
         ),
         (
             {"JWT_SECRET": "", "JWT_PUBLIC_KEYS": "garbage.pem"},
@@ -257,22 +287,22 @@ BAD_LEEWAYS = ("-1", "1.5", "301", "ten", "1m", "1e2", "٣", "9" * 5_000)
         (
             {"JWT_SECRET": "", "JWT_PUBLIC_KEYS": "rsa.pem", "JWT_ALGORITHMS": "ES256"},
             (
-                "JWT_PUBLIC_KEYS names rsa.pem, whose key fits none of ES256"
-                " (RSA needs 2048 bits or more, ECDSA the curve P-256)"
+                "JWT_PUBLIC_KEYS names rsa.pem, which holds a key that fits none of ES256 (RSA needs 2048 bits or more, and"
+                " not the structure of CVE-2017-15361; ECDSA needs the curve of the algorithm)"
             ),
         ),
         (
             {"JWT_SECRET": "", "JWKS": "absent.json"},
-            "JWKS names absent.json, which cannot be read: No such file or directory",
+            "JWKS names a file (number 1 of 1), which cannot be read: No such file or directory",
         ),
-        ({"JWT_SECRET": "", "JWKS": "rsa.pem"}, "JWKS names rsa.pem, which holds no JWK set (RFC 7517, section 5)"),
+        ({"JWT_SECRET": "", "JWKS": "rsa.pem"}, "JWKS names rsa.pem, which is not JSON"),
         (
             {"JWT_SECRET": "", "JWKS": "private.json"},
             "JWKS names private.json, which holds a private key; this server needs the public ones only",
         ),
         (
             {"JWT_SECRET": "", "JWKS": "jwks.json", "JWT_ALGORITHMS": "EdDSA"},
-            "JWKS names jwks.json, in which no key fits EdDSA",
+            "JWKS names jwks.json, which holds no key that fits EdDSA",
         ),
         (
             {"JWT_SECRET": "", "JWKS": "ftp://issuer.example/"},
@@ -284,15 +314,26 @@ BAD_LEEWAYS = ("-1", "1.5", "301", "ten", "1m", "1e2", "٣", "9" * 5_000)
         ),
         (
             {"JWT_SECRET": "", "JWKS": "http://issuer.example/"},
-            "JWKS must begin with https://: whoever can change an answer on its way could sign tokens",
+            "JWKS must begin with https://: whoever can change a response on its way could sign tokens",
         ),
-        ({"JWT_ALGORITHMS": "RS256"}, "JWT_ALGORITHMS names RS256; with these keys it may name HS256"),
-        ({"JWT_ALGORITHMS": "HS256,none"}, "JWT_ALGORITHMS names none; with these keys it may name HS256"),
-        ({"JWT_ALGORITHMS": "hs256"}, "JWT_ALGORITHMS names hs256; with these keys it may name HS256"),
+        ({"JWT_ALGORITHMS": "RS256"}, f"{WRONG_ALGORITHM}: HS256, HS384, HS512"),
+        (
+            {"JWT_ALGORITHMS": "HS256,none"},
+            f"{WRONG_ALGORITHM}: HS256, HS384, HS512",
+        ),
+        ({"JWT_ALGORITHMS": "hs256"}, f"{WRONG_ALGORITHM}: HS256, HS384, HS512"),
+        (
+            {"JWT_ALGORITHMS": "HS512"},
+            (
+                "JWT_SECRET must be at least 64 bytes long for HS512; it has 47 (RFC 7518, section 3.2)."
+                " Make one with: openssl rand -base64 48"
+            ),
+        ),
+        ({"JWT_AUDIENCE": ","}, "JWT_AUDIENCE must hold at least one name"),
         ({"JWT_ALGORITHMS": ","}, "JWT_ALGORITHMS must hold at least one name"),
         (
             {"JWT_SECRET": "", "JWKS": "jwks.json", "JWT_ALGORITHMS": "HS256,RS256"},
-            "JWT_ALGORITHMS names HS256; with these keys it may name ES256, EdDSA, PS256, RS256",
+            (f"{WRONG_ALGORITHM}: ES256, ES384, ES512, EdDSA, PS256, PS384, PS512, RS256, RS384, RS512"),
         ),
         ({"JWT_ISSUER": ""}, "JWT_ISSUER is empty; give it a value, or leave it out if tokens need none"),
         ({"JWT_AUDIENCE": "  "}, "JWT_AUDIENCE is empty; give it a value, or leave it out if tokens need none"),
@@ -400,6 +441,61 @@ def test_an_error_does_not_repeat_a_secret(variables: dict[str, str]) -> None:
     assert "hunter2" not in shown
 
 
+def private_text() -> str:
+    return private_pem(EC).decode()
+
+
+@pytest.mark.parametrize("name", VARIABLES)
+@pytest.mark.parametrize(
+    "value",
+    [
+        lambda: "hunter2",
+        lambda: "hunter2-hunter3-hunter4-hunter5-hunter6",
+        lambda: "hunter2,hunter2/x",
+        lambda: f"https://user:hunter2@issuer.example/{private_text()}",
+        private_text,
+        lambda: private_text().replace("\n", ""),
+        lambda: private_text().replace("\n", ","),
+        lambda: json.dumps({"keys": [RSAAlgorithm.to_jwk(RSA, as_dict=True)]}),
+        lambda: "x" * 100_000 + "hunter2",
+    ],
+)
+@pytest.mark.usefixtures("folder")
+def test_no_problem_repeats_the_value_of_a_setting(name: str, value: Callable[[], str]) -> None:
+    written = value()
+    try:
+        read_settings({**(WITH_SECRET if name not in ("JWT_PUBLIC_KEYS", "JWKS") else {}), PREFIX + name: written})
+    except SettingsError as wrong:
+        shown = "".join(traceback.format_exception(wrong)) + repr(wrong)
+        for secret in ("hunter2", *re.findall(r"[A-Za-z0-9+/_-]{20,}", written)):
+            assert secret not in shown, name
+        assert PREFIX + name in shown
+
+
+@pytest.mark.parametrize("name", ["JWT_PUBLIC_KEYS", "JWKS"])
+@pytest.mark.usefixtures("folder")
+def test_a_key_in_the_place_of_a_file_is_told_so(name: str) -> None:
+    (found,) = problems({PREFIX + name: private_text()})
+    assert found == f"{PREFIX}{name} holds a key; it must hold the name of a file with the key"
+
+
+@pytest.mark.usefixtures("folder")
+def test_of_several_files_the_one_that_is_not_there_is_told_by_its_number() -> None:
+    (found,) = problems({"SESSIONS_JWT_PUBLIC_KEYS": "rsa.pem,absent.pem,ec.pem"})
+    told = "names a file (number 2 of 3), which cannot be read: No such file or directory"
+    assert found == f"SESSIONS_JWT_PUBLIC_KEYS {told}"
+
+
+def test_the_length_of_a_secret_and_the_setting_decide_which_hashes_it_is_used_with() -> None:
+    long = {"SESSIONS_JWT_SECRET": SECRET + SECRET[::-1]}
+    for environment, algorithms in (
+        (WITH_SECRET, {"HS256"}),
+        (long, {"HS256", "HS384", "HS512"}),
+        ({**long, "SESSIONS_JWT_ALGORITHMS": "HS512"}, {"HS512"}),
+    ):
+        assert secret_from(environment)[0].algorithms == algorithms
+
+
 def test_settings_that_are_shown_show_no_secret() -> None:
     settings = read_settings({**WITH_SECRET, "SESSIONS_DATABASE_URL": "sqlite:///hunter2.sqlite3"})
     for shown in (repr(settings), str(settings), f"{settings}", repr(settings.keys), f"{vars(TokenRules)}"):
@@ -435,22 +531,22 @@ def test_a_misspelt_database_url_does_not_lead_to_the_default_database() -> None
 
 def test_whoever_mints_tokens_gets_the_secret_and_the_rules() -> None:
     environment = {**WITH_SECRET, "SESSIONS_JWT_ISSUER": "me", "SESSIONS_JWT_AUDIENCE": "you"}
-    assert secret_from(environment) == (SECRET.encode(), TokenRules(issuer="me", audience="you"))
+    assert secret_from(environment) == (secret_key(SECRET), TokenRules(issuer="me", audiences=("you",)))
 
 
 @pytest.mark.parametrize("secret", [f" {SECRET}\n", "caffè-" + SECRET, "\udcff\udcfe-not-utf-8-" + SECRET])
 def test_what_is_minted_with_the_secret_is_accepted_by_the_server(secret: str) -> None:
     environment = {"SESSIONS_JWT_SECRET": secret}
-    token = jwt.encode(CLAIMS, secret_from(environment)[0], "HS256")
+    token = jwt.encode(CLAIMS, secret_from(environment)[0].material, "HS256")
     assert verify(read_settings(environment), token).subject == "u1"
 
 
 @pytest.mark.parametrize(
     ("environment", "told"),
     [
-        ({}, "SESSIONS_JWT_SECRET is not set; tokens can be minted from an HS256 secret only"),
+        ({}, "SESSIONS_JWT_SECRET is not set; tokens can be minted from a secret only"),
         ({"SESSIONS_JWKS": "https://issuer.example/"}, "SESSIONS_JWT_SECRET is not set; tokens can be minted"),
-        ({"SESSIONS_JWT_SECRET": "short"}, "SESSIONS_JWT_SECRET must be at least 32 bytes long"),
+        ({"SESSIONS_JWT_SECRET": "short"}, "SESSIONS_JWT_SECRET must be at least 32 bytes long for HS256"),
         ({**WITH_SECRET, "SESSIONS_JWKS": "https://issuer.example/"}, "SESSIONS_JWT_SECRET is set beside SESSIONS_JWKS"),
         ({**WITH_SECRET, "SESSIONS_JWT_ISSUER": ""}, "SESSIONS_JWT_ISSUER is empty"),
         ({**WITH_SECRET, "SESSIONS_JWT_ISUER": "me"}, "SESSIONS_JWT_ISUER is not a setting"),
@@ -464,4 +560,4 @@ def test_no_token_is_minted_that_the_server_would_refuse(environment: dict[str, 
 
 
 def test_tokens_can_be_minted_without_a_usable_database() -> None:
-    assert secret_from({**WITH_SECRET, "SESSIONS_DATABASE_URL": "elsewhere"})[0] == SECRET.encode()
+    assert secret_from({**WITH_SECRET, "SESSIONS_DATABASE_URL": "elsewhere"})[0].material == SECRET.encode()
