@@ -43,7 +43,7 @@ def app_with(handlers: object, contract_file: Path = CONTRACT, *, also: Step | N
     contract = load(contract_file)
     steps = [step(read_parameters), *([step(also)] if also else []), step(list_documents(NoStore()))]
     app = AsyncApp("tests", middlewares=[ProblemDetailsMiddleware, ExactRoutingMiddleware, *steps])
-    app.add_api(dict(contract.document), contract=contract, resolver=Resolver(partial(getattr, handlers)))
+    app.add_api(dict(contract.document), base_path="", contract=contract, resolver=Resolver(partial(getattr, handlers)))
     return TestClient(app)
 
 
