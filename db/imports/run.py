@@ -6,7 +6,7 @@ table, and from there into `sessions`, while the next batch is read. Memory hold
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.engine import Database
 from db.imports.documents import BadDocument, Document
+from db.imports.mongodb import BOOKKEEPING
 
 MAX_ERRORS = 20
 """The most bad documents that are told in full."""
@@ -58,7 +59,7 @@ class ImportResult:
     changed: int
     unchanged: int
     rejected: int
-    dropped: Counter[str] = field(default_factory=Counter)
+    dropped: Mapping[str, int] = field(default_factory=dict)
     removed: int | None = None
     withheld: bool = False
 
@@ -70,7 +71,7 @@ class ImportResult:
         if self.withheld:
             counts += " (since a rejected document does not say which session it is)"
         if self.dropped:
-            counts += "; dropped " + ", ".join(f"{count:,} {name}" for name, count in sorted(self.dropped.items()))
+            counts += "; dropped " + ", ".join(f"{count:,} {name}" for name, count in self.dropped.items())
         return f"read {self.read:,}: {counts}"
 
 
@@ -154,7 +155,6 @@ class _Batch:
         self.sessions: dict[tuple[str, str], Document] = {}
         self.bad: list[BadDocument] = []
         self.counts = Counter[str]()
-        self.dropped = Counter[str]()
 
     def add(self, document: Document | BadDocument) -> None:
         self.read += 1
@@ -164,7 +164,7 @@ class _Batch:
             return
         self.size += len(document.content)
         if document.dropped:
-            self.dropped.update(document.dropped)
+            self.counts.update(document.dropped)
         key = (document.workspace_id, document.id)
         if key in self.sessions:
             self.counts["unchanged" if self.sessions[key].content == document.content else "changed"] += 1
@@ -193,7 +193,6 @@ class _Import:
         self._replace = replace
         self._withheld = False
         self._counts = Counter[str]()
-        self._dropped = Counter[str]()
 
     async def begin(self) -> None:
         """Wait for other imports to end, and create the temporary tables."""
@@ -239,7 +238,6 @@ class _Import:
             unchanged=len(unchanged),
         )
         self._counts += batch.counts
-        self._dropped += batch.dropped
 
     async def end(self, *, read: int, rejected: int) -> ImportResult:
         """Remove what has to go, and count."""
@@ -250,8 +248,9 @@ class _Import:
             for table in ("import_staging", "import_seen"):
                 await self._execute(f"DROP TABLE {table}")
         counts = {name: self._counts[name] for name in ("new", "changed", "unchanged")}
+        dropped = {name: self._counts[name] for name in BOOKKEEPING if self._counts[name]}
         return ImportResult(
-            read=read, **counts, rejected=rejected, dropped=self._dropped, removed=removed, withheld=self._withheld
+            read=read, **counts, rejected=rejected, dropped=dropped, removed=removed, withheld=self._withheld
         )
 
     async def _stage(self, documents: Iterable[Document]) -> None:

@@ -160,7 +160,7 @@ def test_whole_minutes_may_be_written_as_a_double() -> None:
         ({"id": "x" * 65}, "id must have at most 64 characters, not 65"),
         ({"clientId": "a b"}, "clientId must be an opaque identifier of 1 to 64 letters, digits"),
         ({"clientName": None}, "clientName must be a string, not null"),
-        ({"name": "a\0b"}, "name must be a text for people, in any language; without the NUL character, not 'a\\x00b'"),
+        ({"name": "a\0b"}, "name holds the NUL character, which PostgreSQL cannot store"),
         ({"name": "😀" * 1001}, "name must have at most 1000 characters, not 1001"),
         ({"serviceIds": "a"}, "serviceIds must be an array, not a string"),
         ({"serviceIds": ["a", 1]}, "serviceIds[1] must be a string, not a number"),
@@ -181,7 +181,7 @@ def test_whole_minutes_may_be_written_as_a_double() -> None:
 def test_a_misfit_is_told_by_its_member_and_what_would_be_right(changes: dict[str, Any], message: str) -> None:
     item = bad(lines(document(**changes)))
     assert str(item).startswith(f"input:1: {message}")
-    assert ";" not in item.reason.replace("language;", "")
+    assert ";" not in item.reason
 
 
 @pytest.mark.parametrize("name", list(DOCUMENTED_SESSION))

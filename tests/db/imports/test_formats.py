@@ -42,7 +42,7 @@ def test_each_form_gives_the_documents_and_where_they_begin(form: str) -> None:
     documents = good(content)
     assert [each.content for each in documents] == [ONE, TWO, THREE]
     before = "input: document " if form == "BSON" else "input:"
-    assert [each.place for each in documents] == [f"{before}{number}" for number in places]
+    assert [str(each.place) for each in documents] == [f"{before}{number}" for number in places]
     assert good(gzip.compress(content)) == documents
     assert good(gzip.compress(content[:100]) + gzip.compress(content[100:])) == documents  # as `cat a.gz b.gz` makes it
 
