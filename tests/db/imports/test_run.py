@@ -6,6 +6,7 @@ import tracemalloc
 from collections.abc import Iterable
 from decimal import Decimal
 from io import BytesIO
+from random import Random
 from typing import Any
 
 import pytest
@@ -27,7 +28,7 @@ TEMPORARY_TABLES = {
     "sqlite": "SELECT count(*) FROM sqlite_temp_master",
     "postgresql": "SELECT count(*) FROM pg_class WHERE relpersistence = 't'",
 }
-LARGE = [{"text": "x" * 9_000_000}]
+LARGE = [{"text": "x" * 4_300_000}]
 """Notes that fill a batch: documents that hold them are written one by one."""
 
 
@@ -111,31 +112,28 @@ numbers = st.one_of(
     st.floats(allow_nan=False, allow_infinity=False).map(repr),
     st.sampled_from(["1.10", "-0", "-0.0", "1E+5", "1e-400", str(2**53 + 1), str(2**63), str(2**64), "9" * 308]),
 )
-space = st.sampled_from(["", "", " ", "\n\t"])
-
-
-@st.composite
-def written(draw: st.DrawFn, value: Any) -> str:
-    """A JSON text of a value, in which strings stand for themselves and `Number` for numbers in this spelling."""
-    match value:
-        case Number():
-            return str(value)
-        case str():
-            return json.dumps(value, ensure_ascii=draw(st.booleans()))
-        case list():
-            return f"[{','.join(draw(space) + draw(written(item)) + draw(space) for item in value)}]"
-        case dict():
-            members = [
-                f"{draw(written(name))}{draw(space)}:{draw(space)}{draw(written(member))}" for name, member in value.items()
-            ]
-            return f"{{{','.join(draw(space) + member + draw(space) for member in members)}}}"
-    return json.dumps(value)
 
 
 class Number(str):
     """A number in one spelling."""
 
     __slots__ = ()
+
+
+def written(value: Any, chance: Random) -> str:
+    """A JSON text of a value, with white space and escapes that need not be."""
+    space = chance.choice(["", "", " ", "\n\t"])
+    match value:
+        case Number():
+            return str(value)
+        case str():
+            return json.dumps(value, ensure_ascii=chance.random() < 0.5)
+        case list():
+            return f"[{','.join(space + written(item, chance) + space for item in value)}]"
+        case dict():
+            members = (f"{written(name, chance)}{space}:{space}{written(item, chance)}" for name, item in value.items())
+            return f"{{{','.join(space + member + space for member in members)}}}"
+    return json.dumps(value)
 
 
 def compact(value: Any) -> str:
@@ -197,13 +195,14 @@ def sessions(draw: st.DrawFn) -> dict[str, Any]:
     }
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(st.data())
 def test_every_session_of_a_file_comes_out_as_the_document_that_went_in(oracle_url: str, data: st.DataObject) -> None:
     documents = data.draw(st.lists(sessions(), min_size=1, max_size=3, unique_by=lambda each: str(each["id"])))
-    shuffled = [dict(data.draw(st.permutations(list(each.items())))) for each in documents]
+    chance = Random(data.draw(st.integers()))  # noqa: S311 - for spellings
+    shuffled = [dict(chance.sample(list(each.items()), len(each))) for each in documents]
     separator, before, after = data.draw(st.sampled_from([(" ", "", ""), (",", "[", "]"), (",\n", '{"sessions":[', "]}")]))
-    content = before + separator.join(data.draw(written(each)) for each in shuffled) + after
+    content = before + separator.join(written(each, chance) for each in shuffled) + after
     result = run(oracle_url, content.encode(), replace=True)
     assert (result.read, result.rejected) == (len(documents), 0)
     documents.sort(key=lambda each: str(each["id"]))
