@@ -132,10 +132,9 @@ class DocumentReader:
                 number = document.get(name)
                 if isinstance(number, float) and number.is_integer():
                     document[name], written = int(number), b""
-            problems = self._problems.find(document, problems)
+            problems = self._problems.find(document, problems, rewritten.id_name if rewritten else "id")
         if problems:
-            reason = in_one_line(problems, id_name=rewritten.id_name if rewritten else "id")
-            return BadDocument(place, reason, _in_one_line(original), *self._session_of(document))
+            return BadDocument(place, in_one_line(problems), _in_one_line(original), *self._session_of(document))
         content = self._canonical(text, document, written)
         return Document(place, document["workspaceId"], document["id"], content, rewritten.dropped if rewritten else ())
 
