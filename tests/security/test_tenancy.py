@@ -132,7 +132,7 @@ def test_a_cursor_shows_nothing_of_another_tenant_wherever_it_was_taken_from(
     token = mint(workspaces=[own])
     theirs = cursor_in(ask(tenants, mint(workspaces=[other]), other, question))
     if theirs is not None:
-        for tenant, status in [(own, 400), (EMPTY, 403), (MISSING, 403), (other, 403)]:
+        for tenant, status in [(own, 404), (EMPTY, 403), (MISSING, 403), (other, 403)]:
             assert ask(tenants, token, tenant, {**question, "cursor": theirs}).status_code == status
 
     met: list[str] = []
