@@ -9,9 +9,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
-from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PublicKey
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from jwt import PyJWK, get_algorithm_by_name
@@ -21,52 +18,44 @@ MIN_SECRET_BYTES = {"HS256": 32, "HS384": 48, "HS512": 64}
 """A secret must be at least as long as the hash (RFC 7518, section 3.2)."""
 MIN_SECRET_ENTROPY = 88
 """Bits by the frequency of each byte; 32 random hexadecimal digits have 92 and more."""
-MIN_RSA_BITS = 2048
-"""RFC 7518, sections 3.3 and 3.5."""
 SYMMETRIC = tuple(MIN_SECRET_BYTES)
-_RSA = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
-_CURVES = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
-ASYMMETRIC = (*_RSA, *_CURVES.values(), "EdDSA")
+ASYMMETRIC = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 
 _ADVICE = "Make one with: openssl rand -base64 48"
 
-# The fingerprint of keys whose primes were made with the structure of CVE-2017-15361: for each small prime, the modulus is
-# a power of 65537 (Nemec et al., "The Return of Coppersmith's Attack", CCS 2017, section 4.1). Of other keys, fewer than one
-# in 10^18 has it.
+# The fingerprint of keys with CVE-2017-15361: modulo each small prime, the modulus is a power of 65537 (Nemec et al., "The
+# Return of Coppersmith's Attack", CCS 2017, section 4.1). Fewer than one in 10^18 other keys have it.
 _SMALL_PRIMES = [n for n in range(3, 168) if all(n % divisor for divisor in range(2, n))]
 _POWERS = {prime: frozenset(pow(65537, exponent, prime) for exponent in range(prime)) for prime in _SMALL_PRIMES}
 
 
 class KeysUnavailable(Exception):
-    """The key server gives no answer and none is cached, so no verdict on a token is possible."""
+    """The key server does not respond and no usable JWK set is cached, so tokens cannot be verified now."""
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A verification key and the algorithms that it may be used with, whatever a token says."""
+    """A verification key, the algorithms that it may be used with, and its name in a JWK set."""
 
     material: Any = field(repr=False)
     algorithms: frozenset[str]
     kid: str | None = None
-    """Its name in a JWK set."""
 
 
 class KeySource(Protocol):
-    """Where keys come from."""
+    """Finds the keys that may have signed a token."""
 
     async def candidates(self, header: Mapping[str, Any]) -> Sequence[Key]:
-        """The keys that may have signed a token with this header, whose `alg` is a text, and `kid` too if it is there.
-
-        There are none when no key fits.
+        """The keys that fit the header of a token, in which `alg` is a string, and `kid` too if present.
 
         Raises:
-            KeysUnavailable: when that cannot be told now.
+            KeysUnavailable: when the keys are not known now.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class StaticKeys:
-    """Keys that were known when the server started: a secret, the public keys of a rotation, or a JWK set in a file."""
+    """Keys that are read at start-up: a secret, public keys in PEM files, or a JWK set in a file."""
 
     keys: tuple[Key, ...]
 
@@ -75,12 +64,12 @@ class StaticKeys:
 
 
 def secret_key(secret: str, algorithms: frozenset[str] = frozenset(SYMMETRIC)) -> Key:
-    """The key of those of the algorithms that it is long enough for.
+    """The key of a secret, for the algorithms that it is long enough for.
 
     Raises:
-        ValueError: when it is too short, easily guessed, or not a secret at all.
+        ValueError: when the secret is too short, has too little entropy, or is a public key.
     """
-    material = secret.encode(errors="surrogateescape")  # how the environment holds bytes that are not UTF-8
+    material = secret.encode(errors="surrogateescape")  # os.environ decodes bytes that are not UTF-8 this way
     fitting = frozenset(name for name in algorithms if len(material) >= MIN_SECRET_BYTES[name])
     if not fitting:
         minimum, name = min((MIN_SECRET_BYTES[name], name) for name in algorithms)
@@ -92,16 +81,16 @@ def secret_key(secret: str, algorithms: frozenset[str] = frozenset(SYMMETRIC)) -
     try:
         get_algorithm_by_name("HS256").prepare_key(material)
     except InvalidKeyError:
-        # Signed with as a secret, a public key would let everybody who has it sign tokens.
+        # Everybody who has a public key could sign tokens with it.
         raise ValueError("is a certificate, or a key in PEM, SSH or JWK form, and not a secret") from None
     return Key(material, fitting)
 
 
 def public_key(file: Path, algorithms: frozenset[str]) -> Key:
-    """The public key in a PEM file, for those of the algorithms that fit its type.
+    """The public key in a PEM file, for the algorithms that fit its type.
 
     Raises:
-        ValueError: when it cannot be used; the reason reads on from "the file, which".
+        ValueError: when the file cannot be used; the message is a predicate ("holds a private key").
     """
     text = _content(file)
     if b"PRIVATE KEY" in text:
@@ -115,7 +104,7 @@ def public_key(file: Path, algorithms: frozenset[str]) -> Key:
     fitting = _fitting(material, algorithms)
     if not fitting:
         raise ValueError(
-            f"holds a key that fits none of {', '.join(sorted(algorithms))} (RSA needs {MIN_RSA_BITS} bits or more, and not"
+            f"holds a key that fits none of {', '.join(sorted(algorithms))} (RSA needs 2048 bits or more, and not"
             " the structure of CVE-2017-15361; ECDSA needs the curve of the algorithm)"
         )
     return Key(material, fitting)
@@ -125,7 +114,7 @@ def jwks_file(file: Path, algorithms: frozenset[str]) -> StaticKeys:
     """The keys of a JWK set in a file.
 
     Raises:
-        ValueError: when it cannot be used; each argument is one reason, which reads on from "the file, which".
+        ValueError: when the file cannot be used; each argument is a predicate, as above.
     """
     try:
         entries = jwk_entries(json.loads(_content(file)))
@@ -138,7 +127,7 @@ def jwks_file(file: Path, algorithms: frozenset[str]) -> StaticKeys:
         problems.append("holds a private key; this server needs the public ones only")
     named = Counter(entry["kid"] for entry in entries if isinstance(entry.get("kid"), str))
     problems += [f"holds {count} keys with the kid {kid!r}" for kid, count in named.items() if count > 1]
-    keys = tuple(usable_keys(entries, algorithms))
+    keys = usable_keys(entries, algorithms)
     if not keys and not problems:
         problems.append(f"holds no key that fits {', '.join(sorted(algorithms))}")
     if problems:
@@ -154,61 +143,63 @@ def _content(file: Path) -> bytes:
 
 
 def jwk_key(entry: Mapping[str, Any], algorithms: frozenset[str]) -> Key | None:
-    """The key of one entry of a JWK set; None when it is not a public key that verifies tokens of these algorithms."""
-    if entry.get("kty") == "oct" or entry.get("use") not in (None, "sig"):
+    """The key of one entry of a JWK set; None unless it is a public key that verifies signatures of these algorithms."""
+    alg, kid, operations = entry.get("alg"), entry.get("kid"), entry.get("key_ops")
+    if entry.get("kty") == "oct" or "d" in entry or entry.get("use") not in (None, "sig"):
         return None
-    operations = entry.get("key_ops")
     if operations is not None and not (isinstance(operations, list) and "verify" in operations):
         return None
-    alg, kid = entry.get("alg"), entry.get("kid")
-    allowed = algorithms if alg is None else algorithms.intersection([alg] if isinstance(alg, str) else [])
-    if not allowed:
+    if alg is not None:
+        algorithms = algorithms.intersection([alg] if isinstance(alg, str) else [])
+    if not algorithms:
         return None
     try:
         material = PyJWK(dict(entry)).key
     except (PyJWTError, UnsupportedAlgorithm):
         return None
-    fitting = _fitting(material, allowed)
+    fitting = _fitting(material, algorithms)
     return Key(material, fitting, kid if isinstance(kid, str) else None) if fitting else None
 
 
 def candidates_among(keys: Iterable[Key], header: Mapping[str, Any]) -> Sequence[Key]:
-    """The keys for the algorithm of a token and, where both the token and the key have one, of the same `kid`.
+    """The keys for the `alg` of a token and, where both the token and the key have one, with the same `kid`.
 
-    The `kid` only chooses among keys that are known; it names no file, address or row (RFC 8725, section 3.10).
+    The `kid` only selects among known keys; it names no file, address or row (RFC 8725, section 3.10).
     """
     alg, kid = header["alg"], header.get("kid")
     return [key for key in keys if alg in key.algorithms and (kid is None or key.kid in (None, kid))]
 
 
 def jwk_entries(document: Any) -> list[Mapping[str, Any]]:
-    """The members of a JWK set that are JWKs.
+    """The JSON objects in a JWK set.
 
     Raises:
-        ValueError: when it is not a JWK set; the reason reads on from "the document, which".
+        ValueError: when the document is not a JWK set; the message is a predicate.
     """
-    match document:
-        case {"keys": list(entries)}:
-            return [entry for entry in entries if isinstance(entry, dict)]
-        case _:
-            raise ValueError("is not a JWK set (RFC 7517, section 5)")
+    entries = document.get("keys") if isinstance(document, dict) else None
+    if not isinstance(entries, list):
+        raise ValueError("is not a JWK set (RFC 7517, section 5)")
+    return [entry for entry in entries if isinstance(entry, dict)]
 
 
-def usable_keys(entries: Iterable[Mapping[str, Any]], algorithms: frozenset[str]) -> Iterable[Key]:
-    """The entries that can be used; the others are for other uses or other programs (RFC 7517, section 5)."""
-    return (key for entry in entries if (key := jwk_key(entry, algorithms)) is not None)
+def usable_keys(entries: Iterable[Mapping[str, Any]], algorithms: frozenset[str]) -> tuple[Key, ...]:
+    """The keys of the entries that can be used. Others may be there for other uses (RFC 7517, section 5)."""
+    return tuple(key for entry in entries if (key := jwk_key(entry, algorithms)) is not None)
 
 
 def _fitting(material: Any, algorithms: frozenset[str]) -> frozenset[str]:
-    match material:
-        case RSAPublicKey() if material.key_size >= MIN_RSA_BITS and not _is_guessable(material.public_numbers().n):
-            return algorithms.intersection(_RSA)
-        case EllipticCurvePublicKey():
-            return algorithms.intersection([_CURVES.get(material.curve.name, "")])
-        case Ed25519PublicKey() | Ed448PublicKey():
-            return algorithms & {"EdDSA"}
-        case _:  # a private key, a key that is too small or can be guessed
-            return frozenset()
+    if isinstance(material, RSAPublicKey) and _is_guessable(material.public_numbers().n):
+        return frozenset()
+    return frozenset(name for name in algorithms if _fits(material, name))
+
+
+def _fits(material: Any, algorithm: str) -> bool:
+    """Whether a public key has the type, the curve and the length that PyJWT requires for an algorithm."""
+    verifier = get_algorithm_by_name(algorithm)
+    try:
+        return verifier.check_key_length(verifier.prepare_key(material)) is None
+    except (InvalidKeyError, TypeError):
+        return False
 
 
 def _is_guessable(modulus: int) -> bool:
@@ -216,7 +207,7 @@ def _is_guessable(modulus: int) -> bool:
 
 
 def _entropy(material: bytes) -> float:
-    """Bits by the frequency of each byte in the shortest text of which the secret is a repetition."""
+    """Bits by the frequency of each byte, in the shortest text of which the secret is a repetition."""
     period = next(length for length in range(1, len(material) + 1) if material[length:] == material[:-length])
     counts = Counter(material[:period]).values()
     return -sum(count * math.log2(count / period) for count in counts)

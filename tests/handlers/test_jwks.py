@@ -261,7 +261,7 @@ BAD_ANSWERS: dict[str, Any] = {
 
 @pytest.mark.parametrize("which", BAD_ANSWERS)
 @runs
-async def test_without_an_answer_and_without_a_set_there_is_no_verdict(key_server: KeyServer, which: str) -> None:
+async def test_without_a_response_and_without_a_cached_set_no_token_can_be_verified(key_server: KeyServer, which: str) -> None:
     key_server.answer = BAD_ANSWERS[which]
     source = JWKSServer(key_server.url, ALL)
     for header in ({"alg": "EdDSA"}, {"alg": "EdDSA", "kid": "a"}):
@@ -668,7 +668,7 @@ def test_while_the_keys_are_out_of_reach_a_request_gets_503_and_then_what_it_sho
         assert int(down.headers["retry-after"]) > 0
         assert "www-authenticate" not in down.headers
         assert key_server.url not in down.text
-        assert client.get(path).status_code == 401  # this much can be told without keys
+        assert client.get(path).status_code == 401  # this is known without keys
         assert client.get(path, headers={"Authorization": f"Bearer {mint()}"}).status_code == 401  # and that HS256 is out
         key_server.answer = {"keys": [jwk(rsa_key(), kid="a")]}
         until(lambda: client.get(path, headers=headers).status_code == 404)
