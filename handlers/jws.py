@@ -1,6 +1,6 @@
-"""The compact form of a signed token (RFC 7515), read so strictly that nobody else can read it differently.
+"""Strict reading of signed tokens in the compact form (RFC 7515), so that no other program can read one differently.
 
-PyJWT takes the last of two members of one name, UTF-16, and NaN (RFC 8725, sections 2.6 and 3.7; RFC 7519, section 4).
+PyJWT accepts duplicate members, UTF-16 and NaN (RFC 8725, sections 2.6 and 3.7; RFC 7519, section 4).
 """
 
 import json
@@ -10,20 +10,20 @@ from collections.abc import Mapping
 from typing import Any, NoReturn
 
 MAX_TOKEN_LENGTH = 16_384
-"""Characters. The time to decode a token grows with its length, and is spent before anything is known about the sender."""
+"""Characters; bounds the time that decoding a token from an unknown sender takes."""
 _COMPACT_FORM = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")  # RFC 7515, sections 2 and 7.1
 _MALFORMED = "The token is malformed."
 
 
 class UnreadableToken(Exception):
-    """A token that this server does not read, with the reason as clients are told."""
+    """A token that this server does not read; the message is meant for the client."""
 
 
 def read_header(token: str) -> Mapping[str, Any]:
-    """The header of a token that is meant for access, whose `alg` is a text, and `kid` too if it is there.
+    """Return the header of an access token, in which `alg` is a string, and `kid` too if present.
 
     Raises:
-        UnreadableToken: when it cannot be read, or is not meant for access.
+        UnreadableToken: when the header cannot be read, or is not that of an access token.
     """
     if len(token) > MAX_TOKEN_LENGTH:
         raise UnreadableToken(f"The token is longer than {MAX_TOKEN_LENGTH} characters.")
@@ -33,7 +33,7 @@ def read_header(token: str) -> Mapping[str, Any]:
     if not isinstance(header.get("alg"), str) or not isinstance(header.get("kid", ""), str):
         raise UnreadableToken(_MALFORMED)
     if "crit" in header:
-        # RFC 7515, section 4.1.11: what a token calls critical must be understood, and nothing is here.
+        # RFC 7515, section 4.1.11: a server must refuse critical extensions that it does not have.
         raise UnreadableToken("The token asks for an extension (crit) that this server does not have.")
     # RFC 9068, section 4, and RFC 8725, section 3.11: a token made for another purpose is not an access token.
     kind = header.get("typ", "JWT")
@@ -43,11 +43,7 @@ def read_header(token: str) -> Mapping[str, Any]:
 
 
 def read_payload(token: str) -> Mapping[str, Any]:
-    """The payload of a token whose header has been read.
-
-    Raises:
-        UnreadableToken: when it cannot be read.
-    """
+    """Return the payload of a token whose header has been read; raise `UnreadableToken` when it is not an object."""
     return _json_object(token.split(".")[1])
 
 
@@ -55,7 +51,7 @@ def _json_object(segment: str) -> dict[str, Any]:
     try:
         text = urlsafe_b64decode(segment + "=" * (-len(segment) % 4)).decode()
         value = _STRICT_JSON.decode(text)
-        if "\\ud" in text.lower():  # halves of characters, which nothing can encode later (RFC 8259, section 8.2)
+        if "\\ud" in text.lower():  # refuse unpaired surrogates (RFC 8259, section 8.2), which UTF-8 cannot encode
             json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         raise UnreadableToken(_MALFORMED) from None

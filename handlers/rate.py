@@ -1,4 +1,4 @@
-"""How often the holder of a token may ask, when the operator has set a limit."""
+"""The rate limit: how many requests the subject of a token may send in a period, if the operator has set a limit."""
 
 import logging
 import math
@@ -17,23 +17,22 @@ from openapi.contract import Operation
 
 logger = logging.getLogger("sessions")
 
-_REDIS_TIMEOUT = 0.5  # seconds; what is counted is not worth more of a client's time
-_REDIS_RETRY = 5  # seconds for which Redis is left in peace after a failure
+_REDIS_TIMEOUT = 0.5  # seconds; a request waits no longer to be counted
+_REDIS_RETRY = 5  # seconds from a failure of Redis to the next attempt
 
 
 class TooManyRequests(Exception):
-    """The holder of this token has asked as often as they may for now (429, RFC 6585, section 4)."""
+    """The rate limit of a token is exceeded for `retry_after` more seconds (429, RFC 6585, section 4)."""
 
     def __init__(self, retry_after: int) -> None:
-        """`retry_after` is in seconds."""
         super().__init__(retry_after)
         self.retry_after = retry_after
 
 
 class RequestCounts:
-    """How many requests each holder has sent: counted by this process, or in a Redis by all that name the same one.
+    """Counts requests in the memory of this process, or in a Redis that several processes share.
 
-    While Redis cannot be used, this process counts for itself: the limit protects the service, and must not take it down.
+    While Redis is unavailable, each process counts for itself, so that an outage of Redis is not one of the service.
     """
 
     def __init__(self, redis_url: str | None = None) -> None:
@@ -41,7 +40,7 @@ class RequestCounts:
         self._shared: RedisStorage | None = None
         self._retry_at = 0.0
         if redis_url is not None:
-            # Here and not above: most servers count in memory, and it takes a tenth of the time that they start in.
+            # Imported here since it takes a tenth of the start-up time, and most servers do not use Redis.
             from redis.asyncio.retry import Retry  # noqa: PLC0415
             from redis.backoff import NoBackoff  # noqa: PLC0415
 
@@ -56,7 +55,7 @@ class RequestCounts:
             )
 
     async def add(self, allowed: RateLimitItem, *holder: str) -> tuple[int, float]:
-        """Count one more request, and return how many there were in this window and when it ends (Unix time)."""
+        """Count a request; return the number of requests in this window, and its end (Unix time)."""
         key, length = allowed.key_for(*holder), allowed.get_expiry()
         if self._shared is not None and time.monotonic() >= self._retry_at:
             try:
@@ -78,10 +77,10 @@ class RequestCounts:
 
 
 def limit_rate(allowed: RateLimitItem | None, counts: RequestCounts) -> Step:
-    """Let each subject ask as often as `allowed` says, and tell them how they stand (`RateLimit` and `RateLimit-Policy` of
-    draft-ietf-httpapi-ratelimit-headers-10); None lets everybody ask as often as they like.
+    """Refuse requests of a subject beyond the limit, and report what is left in the headers `RateLimit` and
+    `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-10).
 
-    Tokens without a subject are counted together by the workspaces that they cover.
+    Tokens without a subject share the limit with all others that cover the same workspaces.
     """
 
     def build(operation: Operation, _handler: Handler, next_app: ASGIApp) -> ASGIApp:
@@ -90,7 +89,7 @@ def limit_rate(allowed: RateLimitItem | None, counts: RequestCounts) -> Step:
         policy = b'"subject";q=%d;w=%d' % (allowed.amount, allowed.get_expiry())
 
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
-            count, end = await counts.add(allowed, operation.operation_id, _name(scope[CLAIMS]))
+            count, end = await counts.add(allowed, operation.operation_id, _pseudonym(scope[CLAIMS]))
             seconds = max(1, math.ceil(end - time.time()))
             left = b'"subject";r=%d;t=%d' % (max(0, allowed.amount - count), seconds)
             add_headers(scope, [(b"ratelimit-policy", policy), (b"ratelimit", left)])
@@ -103,7 +102,7 @@ def limit_rate(allowed: RateLimitItem | None, counts: RequestCounts) -> Step:
     return build
 
 
-def _name(claims: Claims) -> str:
-    """What the holder is counted under: of one length, and telling nobody who looks into Redis who has asked."""
+def _pseudonym(claims: Claims) -> str:
+    """A digest that stands for the subject, so that Redis holds no names."""
     named = f"subject {claims.subject}" if claims.subject else f"workspaces {' '.join(sorted(claims.workspaces))}"
     return blake2b(named.encode(), digest_size=16).hexdigest()

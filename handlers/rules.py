@@ -1,33 +1,27 @@
-"""What an operator can decide about tokens and answers, apart from all that serves them: a command that reads settings, and
-serves nothing, starts in half the time."""
+"""Settings of tokens and responses."""
 
 from dataclasses import dataclass
-
-CACHE_BYTES = 64 * 1024 * 1024
-"""Bytes of bodies that a process remembers, unless told otherwise."""
-LEEWAY = 30
-"""Seconds by which the clocks of issuer and server may differ, unless told otherwise."""
-STALL_TIMEOUT = 10
-"""Seconds for which a client may take nothing of a streamed answer, unless told otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerRules:
-    """How much is remembered (bytes, 0 for nothing), and how long a client is waited for (seconds)."""
+    """Limits of responses."""
 
-    cache_bytes: int = CACHE_BYTES
-    stall_timeout: float = STALL_TIMEOUT
+    cache_bytes: int = 64 * 1024 * 1024
+    """Memory of the response cache of one process; 0 turns it off."""
+    stall_timeout: float = 10
+    """Seconds for which a client may read nothing of a response."""
 
 
 @dataclass(frozen=True, slots=True)
 class TokenRules:
-    """What a token must be like, apart from its key."""
+    """Requirements for tokens, apart from their keys."""
 
     issuer: str | None = None
     audiences: tuple[str, ...] = ()
-    """A token must be meant for one of them; without any, for none."""
-    leeway: int = LEEWAY
+    """A token must name one of them in `aud`; if there are none, it must have no `aud`."""
+    leeway: int = 30
     """Seconds by which the clocks of issuer and server may differ."""
-    # Names, or paths of names with dots between them: realm_access.roles
+    # Names, or dotted paths such as realm_access.roles:
     scope_claims: tuple[str, ...] = ("scope", "scp", "permissions")
     workspace_claims: tuple[str, ...] = ("workspaceId", "workspaces")

@@ -1,7 +1,6 @@
-"""Who may ask: from the Authorization header to claims, and from claims to a verdict.
+"""Authentication and authorization: a request needs a valid token (401) that permits it (403).
 
-The order is fixed: no valid token is 401, a valid token without the permission or for another workspace is 403, and neither
-looks at the database, so a foreign workspace is refused alike whether or not it exists.
+Neither reads the database, so the response does not reveal whether a workspace of others exists.
 """
 
 import re
@@ -12,6 +11,7 @@ from time import time
 from typing import Any, NamedTuple, TypeAlias
 
 import jwt
+from cachetools import LRUCache
 from jwt.exceptions import (
     DecodeError,
     ExpiredSignatureError,
@@ -38,10 +38,9 @@ CLAIMS = "sessions.claims"
 MAX_SUBJECT_LENGTH = 2048
 """Characters; the longest names in common use are those of workloads (SPIFFE-ID, section 2.3)."""
 MAX_CACHED_VERIFICATIONS = 1024
-"""Valid tokens that one process remembers."""
-_MAX_CACHED_LENGTH = 4096  # characters of a token; with the number above it bounds the memory of the cache
+_MAX_CACHED_LENGTH = 4096  # characters of a token; longer ones are verified at each request
 _MAX_TIME = 253_402_300_799  # 9999-12-31T23:59:59Z
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_SUBJECT = re.compile(rf"[^\x00-\x1f\x7f]{{1,{MAX_SUBJECT_LENGTH}}}")
 
 
 class TokenRefused(Exception):
@@ -63,14 +62,14 @@ class AccessRefused(Exception):
 
 
 def _challenge(**attributes: str | None) -> str:
-    """A challenge of RFC 6750, section 3. The texts are ours: ASCII, without quotes or backslashes."""
+    """A challenge of RFC 6750, section 3. The values are ASCII without quotes and backslashes."""
     pairs = [f'{name}="{value}"' for name, value in {"realm": REALM, **attributes}.items() if value is not None]
     return "Bearer " + ", ".join(pairs)
 
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a valid token says: who holds it, what they may do, and in which workspaces."""
+    """The claims of a valid token that decide what its holder may do."""
 
     subject: str | None
     scopes: frozenset[str]
@@ -81,11 +80,11 @@ class Claims:
 
 
 Verify: TypeAlias = Callable[[str], Awaitable[Claims]]
-"""From a token to its claims; raises `TokenRefused`, or `KeysUnavailable` when no verdict is possible."""
+"""Returns the claims of a token; raises `TokenRefused`, or `KeysUnavailable` when the token cannot be verified now."""
 
 
 class _Verification(NamedTuple):
-    """That a token is valid: by which key, from when, until when, and what it says."""
+    """A successful verification, with the times (Unix) between which it holds."""
 
     header: Mapping[str, Any]
     key: Key
@@ -95,14 +94,13 @@ class _Verification(NamedTuple):
 
 
 def token_verifier(keys: KeySource, rules: TokenRules) -> Verify:
-    """A function that verifies tokens by these keys and rules (RFC 7519, section 7.2, and RFC 8725).
+    """Return a function that verifies tokens by these keys and rules (RFC 7519, section 7.2, and RFC 8725).
 
-    It caches that a token is valid, since its holder comes again and the signature is most of the work. That holds while
-    the key source still offers the key that verified it and the clock stands between the token's own times; both are
-    looked at whenever the token comes. Refusals are not cached, nor is the token itself, only its digest.
+    It caches successful verifications by the digest of the token, since verifying a signature is most of the work of a
+    request. A cached verification holds while the key source still has its key and the token has not expired.
     """
     options: Any = {"require": ["exp"], "enforce_minimum_key_length": True}
-    cache: dict[bytes, _Verification] = {}
+    cache: LRUCache[bytes, _Verification] = LRUCache(MAX_CACHED_VERIFICATIONS)
 
     async def verify(token: str) -> Claims:
         digest = sha256(token.encode()).digest()
@@ -110,18 +108,16 @@ def token_verifier(keys: KeySource, rules: TokenRules) -> Verify:
         if cached is not None:
             if cached.key in await keys.candidates(cached.header) and cached.begins <= time() < cached.ends:
                 return cached.claims
-            cache.pop(digest, None)  # what is wrong with it now is said below
+            cache.pop(digest, None)
         try:
-            verification = await verify_anew(token)
+            verification = await verify_uncached(token)
         except UnreadableToken as error:
             raise TokenRefused(str(error)) from None
         if len(token) <= _MAX_CACHED_LENGTH:
-            if len(cache) >= MAX_CACHED_VERIFICATIONS:
-                del cache[next(iter(cache))]
             cache[digest] = verification
         return verification.claims
 
-    async def verify_anew(token: str) -> _Verification:
+    async def verify_uncached(token: str) -> _Verification:
         header = read_header(token)
         candidates = await keys.candidates(header)
         if not candidates:
@@ -132,7 +128,7 @@ def token_verifier(keys: KeySource, rules: TokenRules) -> Verify:
                 jwt.decode(
                     token,
                     key.material,
-                    algorithms=[header["alg"]],  # one of key.algorithms, or the key were no candidate
+                    algorithms=[header["alg"]],  # which is one of key.algorithms
                     options=options,
                     audience=rules.audiences or None,
                     issuer=rules.issuer,
@@ -141,7 +137,7 @@ def token_verifier(keys: KeySource, rules: TokenRules) -> Verify:
             except InvalidSignatureError as error:
                 refusal = error
             except PyJWTError as error:
-                raise TokenRefused(_in_words(error, rules)) from error
+                raise TokenRefused(_reason(error, rules)) from error
             else:
                 payload = read_payload(token)
                 claims = _claims(payload, rules)
@@ -152,53 +148,43 @@ def token_verifier(keys: KeySource, rules: TokenRules) -> Verify:
     return verify
 
 
-def _in_words(error: PyJWTError, rules: TokenRules) -> str:
-    match error:
-        case ExpiredSignatureError():
-            return "The token has expired."
-        case ImmatureSignatureError():
-            return "The token is not valid yet."
-        case InvalidAudienceError() if not rules.audiences:
-            return "The token is meant for an audience (aud), and this server is configured with none."
-        case InvalidAudienceError():
-            return "The token is meant for another audience (aud)."
-        case InvalidIssuerError():
-            return "The token comes from another issuer (iss)."
-        case MissingRequiredClaimError():
-            return f"The token lacks the claim {error.claim}."
-        case DecodeError():
-            return "The token is malformed."
-        case _:
-            return "The token is not valid."
+_REASONS: Mapping[type[PyJWTError], str] = {
+    ExpiredSignatureError: "The token has expired.",
+    ImmatureSignatureError: "The token is not valid yet.",
+    InvalidAudienceError: "The token is meant for another audience (aud).",
+    InvalidIssuerError: "The token comes from another issuer (iss).",
+    DecodeError: "The token is malformed.",
+}
+_UNEXPECTED_AUDIENCE = "The token is meant for an audience (aud), and this server is configured with none."
+
+
+def _reason(error: PyJWTError, rules: TokenRules) -> str:
+    if isinstance(error, MissingRequiredClaimError):
+        return f"The token lacks the claim {error.claim}."
+    if isinstance(error, InvalidAudienceError) and not rules.audiences:
+        return _UNEXPECTED_AUDIENCE
+    return next((text for kind, text in _REASONS.items() if isinstance(error, kind)), "The token is not valid.")
 
 
 def _claims(payload: Mapping[str, Any], rules: TokenRules) -> Claims:
     for name in ("exp", "nbf", "iat"):
         moment = payload.get(name, 0)
-        # PyJWT reads texts and booleans as numbers here (RFC 7519, section 2: NumericDate is a JSON number).
+        # PyJWT also accepts strings and booleans (RFC 7519, section 2: NumericDate is a JSON number).
         if isinstance(moment, bool) or not isinstance(moment, (int, float)) or not 0 <= moment <= _MAX_TIME:
             raise TokenRefused(f"The claim {name} of the token is not a time.")
     if not isinstance(payload.get("iss", ""), str):
         raise TokenRefused("The claim iss of the token is not a text.")
     if not rules.audiences and "aud" in payload:
-        # PyJWT lets an empty one pass (RFC 7519, section 4.1.3).
-        raise TokenRefused(_in_words(InvalidAudienceError(), rules))
+        raise TokenRefused(_UNEXPECTED_AUDIENCE)  # PyJWT accepts an empty one (RFC 7519, section 4.1.3)
     subject = payload.get("sub")
-    if subject is not None and not (isinstance(subject, str) and _is_name(subject)):
+    if subject is not None and not (isinstance(subject, str) and _SUBJECT.fullmatch(subject)):
         raise TokenRefused("The claim sub of the token is not a name.")
-    return Claims(
-        subject,
-        _texts(payload, rules.scope_claims, split=True),
-        _texts(payload, rules.workspace_claims, split=False),
-    )
-
-
-def _is_name(text: str) -> bool:
-    return 0 < len(text) <= MAX_SUBJECT_LENGTH and not _CONTROL.search(text)
+    scopes, workspaces = _strings(payload, rules.scope_claims, split=True), _strings(payload, rules.workspace_claims)
+    return Claims(subject, scopes, workspaces)
 
 
 def _claim(claims: Any, name: str) -> Any:
-    """The claim of this name or, when there is none, at this path: in `realm_access.roles`, a dot may separate two names."""
+    """The claim with this name or else at this path: `realm_access.roles` may be `roles` in the object `realm_access`."""
     if not isinstance(claims, dict):
         return None
     if name in claims:
@@ -207,8 +193,8 @@ def _claim(claims: Any, name: str) -> Any:
     return next((_claim(claims[name[:dot]], name[dot + 1 :]) for dot in reversed(dots) if name[:dot] in claims), None)
 
 
-def _texts(payload: Mapping[str, Any], names: Sequence[str], *, split: bool) -> frozenset[str]:
-    """The union of claims that hold a text (space-separated where `split` says so) or an array of texts."""
+def _strings(payload: Mapping[str, Any], names: Sequence[str], *, split: bool = False) -> frozenset[str]:
+    """The union of claims that hold arrays of strings or a string, which is split at spaces if `split` is set."""
     united: set[str] = set()
     for name in names:
         match _claim(payload, name):
@@ -224,7 +210,7 @@ def _texts(payload: Mapping[str, Any], names: Sequence[str], *, split: bool) -> 
 
 
 def authorize(verify: Verify) -> Step:
-    """Let a request pass when its token has the permissions that the contract names and covers the workspace."""
+    """Pass on requests whose token has the permissions that the contract names and covers the workspace."""
 
     def build(operation: Operation, _handler: Handler, next_app: ASGIApp) -> ASGIApp:
         required = operation.required_scopes
@@ -249,10 +235,10 @@ def authorize(verify: Verify) -> Step:
 
 
 def bearer_token(headers: Iterable[Header]) -> str:
-    """The one bearer token of a request (RFC 6750, section 2.1).
+    """Return the bearer token of a request (RFC 6750, section 2.1).
 
     Raises:
-        TokenRefused: when there is none, or more than one: the first of two must not decide.
+        TokenRefused: when there is not exactly one.
     """
     sent = [value for name, value in headers if name == b"authorization"]
     if not sent:

@@ -1,4 +1,7 @@
-"""The command line: `sessions-api`."""
+"""The command line: `sessions-api`.
+
+Exit status: 0 for success, 1 for any failure, 2 for wrong usage and wrong settings.
+"""
 
 import asyncio
 import json
@@ -7,14 +10,19 @@ import re
 import secrets
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, NoReturn, TypeVar
+from typing import Annotated, Any, NoReturn, TypeVar
 
 import jwt
 import typer
+from rich.box import ROUNDED
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
+from typer.core import TyperGroup
 
 from db import demo as demo_data
 from db import schema, workspaces
@@ -27,28 +35,31 @@ from openapi import contract
 from openapi.errors import ContractError
 from openapi.schemas import compile_schema, words
 from server import import_command, serving
-from server.settings import (
-    PREFIX,
-    VARIABLES,
-    SettingsError,
-    database_url_from,
-    read_settings,
-    secret_from,
-    writer_url_from,
-)
+from server.settings import PREFIX, SETTINGS, SettingsError, database_url_from, read_settings, secret_from
 
 T = TypeVar("T")
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_SETTINGS_HELP = "Settings are environment variables:\n\n" + "\n\n".join(
-    f"{PREFIX}{name}: {purpose}" for name, purpose in VARIABLES.items()
-)
+
+
+class _Program(TyperGroup):
+    """The program, whose help lists the settings too."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        super().format_help(ctx, formatter)
+        title = "Settings (environment variables)"
+        table = Table(title=title, box=ROUNDED, border_style="dim", expand=True, show_header=False)
+        table.add_column(no_wrap=True, style="bold cyan")
+        for name, setting in SETTINGS.items():
+            default = f" [default: {setting.shown_default()}]" if setting.shown_default() else ""
+            table.add_row(PREFIX + name, escape(setting.purpose + default))
+        Console().print(table)
+
 
 cli = typer.Typer(
-    help="Serve the sessions of workspaces, as openapi/openapi.yaml says.",
-    epilog=_SETTINGS_HELP,
+    cls=_Program,
+    help="Serve the sessions of workspaces, as openapi/openapi.yaml describes.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 workspaces_cli = typer.Typer(help="List, add and remove workspaces.", no_args_is_help=True)
@@ -59,20 +70,37 @@ Port = Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 
 
 
 def main() -> NoReturn:
-    """Run the command line. What an operator can put right is told in a sentence, without a traceback."""
+    """Run the command line, and report failures that an operator can repair without a traceback."""
     try:
         cli()
-    except (SettingsError, ContractError) as error:
+    except SettingsError as error:
+        _fail(*error.problems, status=2)
+    except (ContractError, import_command.ImportStopped) as error:
         _fail(*error.problems)
     except (DatabaseUnavailable, DatabaseNotReady) as error:
         _fail(f"database: {error}")
     sys.exit(0)
 
 
-def _fail(*problems: str) -> NoReturn:
-    for problem in problems:
-        typer.echo(f"error: {problem}", err=True)
-    sys.exit(1)
+def _fail(*problems: str, status: int = 1) -> NoReturn:
+    typer.echo("\n".join(f"error: {problem}" for problem in problems), err=True)
+    sys.exit(status)
+
+
+def _print_version(requested: bool) -> None:  # noqa: FBT001 - as Typer calls it
+    if requested:
+        typer.echo(version("workspace-sessions-api"))
+        raise typer.Exit
+
+
+@cli.callback()
+def options(
+    *,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """The options of the program itself, each of which has a callback."""
 
 
 @cli.command()
@@ -86,7 +114,7 @@ def serve(
     """Serve the API from the configured database."""
     settings = read_settings()
     contract.load()
-    asyncio.run(_with_reader(settings.database_url, schema.require_newest))
+    _run(settings.database_url, schema.require_newest)
     serving.serve(host, port, settings, workers=workers, access_log=access_log)
 
 
@@ -96,13 +124,13 @@ def demo(
     port: Port = 8080,
     database: Annotated[Path, typer.Option(help="File for the demo data.")] = Path("demo.sqlite3"),
 ) -> None:
-    """Serve demo data, and print a token and a curl line to try it with.
+    """Serve demo data, and print a token and a curl command to try it.
 
-    The database is a file of its own, whatever the settings say, and the secret is made for this run alone.
+    The demo reads no settings. It has its own database file, and a new secret at each start.
     """
     url = f"sqlite:///{database}"
     schemas = contract.load().schemas
-    asyncio.run(_with_writer(url, lambda database: demo_data.prepare(database, schemas)))
+    _run(url, lambda database: demo_data.prepare(database, schemas))
     secret = secrets.token_urlsafe(48)
     both = [demo_data.FIRST_WORKSPACE, demo_data.SECOND_WORKSPACE]
     token = _mint(secret_key(secret), TokenRules(), "demo", ["sessions.view"], both, 86400)
@@ -120,7 +148,7 @@ def _introduce(address: str, token: str) -> None:
 @cli.command()
 def migrate() -> None:
     """Create the tables, or bring them up to date."""
-    before, after = asyncio.run(_with_writer(writer_url_from(), schema.migrate))
+    before, after = _run(database_url_from(writer=True), schema.migrate)
     if before == after:
         typer.echo(f"The tables are up to date (version {after}).")
     else:
@@ -128,10 +156,10 @@ def migrate() -> None:
 
 
 def _seconds(text: str) -> int:
-    written = re.fullmatch(r"([0-9]{1,9})([smhd]?)", text)
-    if written is None or int(written[1]) == 0:
+    match = re.fullmatch(r"([0-9]{1,9})([smhd]?)", text)
+    if match is None or int(match[1]) == 0:
         raise typer.BadParameter("must be like 90 (seconds), 15m, 8h or 7d", param_hint="--expires-in")
-    return int(written[1]) * _UNITS[written[2] or "s"]
+    return int(match[1]) * _UNITS[match[2] or "s"]
 
 
 @cli.command()
@@ -139,7 +167,7 @@ def token(
     workspace: Annotated[list[str], typer.Option(help="Workspace that the token covers; repeatable; * covers all.")],
     scope: Annotated[list[str] | None, typer.Option(help="Permission; repeatable (default: sessions.view).")] = None,
     expires_in: Annotated[str, typer.Option(metavar="TIME", help="Lifetime: 90 (seconds), 15m, 8h or 7d.")] = "1h",
-    subject: Annotated[str, typer.Option(help="Whom the token is for (sub).")] = "sessions-api",
+    subject: Annotated[str, typer.Option(help="Holder of the token (sub).")] = "sessions-api",
 ) -> None:
     """Print a token, signed with the configured secret."""
     lifetime = _seconds(expires_in)
@@ -149,70 +177,63 @@ def token(
 
 def _mint(key: Key, rules: TokenRules, subject: str, scopes: list[str], covered: list[str], lifetime: int) -> str:
     now = int(time.time())
-    expected = {"iss": rules.issuer, "aud": next(iter(rules.audiences), None)}
     payload = {
-        **{name: value for name, value in expected.items() if value is not None},
+        "iss": rules.issuer,
+        "aud": next(iter(rules.audiences), None),
         "sub": subject,
         rules.scope_claims[0]: " ".join(scopes),
         rules.workspace_claims[-1]: covered,
         "iat": now,
         "exp": now + lifetime,
     }
+    payload = {name: value for name, value in payload.items() if value is not None}
     return jwt.encode(payload, key.material, min(key.algorithms))
 
 
 @cli.command()
 def check(
-    *, contract_only: Annotated[bool, typer.Option("--contract-only", help="Leave settings and database alone.")] = False
+    *, contract_only: Annotated[bool, typer.Option("--contract-only", help="Check neither settings nor database.")] = False
 ) -> None:
-    """Check that settings, contract and database are in order; name every problem."""
+    """Check the contract, the settings, the keys and the database; report every problem."""
     problems: list[str] = []
-    try:
-        operations = contract.load().operations
-    except ContractError as error:
-        problems += [f"contract: {problem}" for problem in error.problems]
-    else:
-        typer.echo(f"contract: in order ({', '.join(operations)})")
+
+    @contextmanager
+    def checking(subject: str) -> Iterator[None]:
+        try:
+            yield
+        except (ContractError, SettingsError) as error:
+            problems.extend(f"{subject}: {problem}" for problem in error.problems)
+        except (KeysUnavailable, DatabaseUnavailable, DatabaseNotReady) as error:
+            problems.append(f"{subject}: {error}")
+
+    with checking("contract"):
+        typer.echo(f"contract: in order ({', '.join(contract.load().operations)})")
+    status = 1
     if not contract_only:
-        problems += _settings_problems()
+        with checking("settings"):
+            status = 2
+            settings = read_settings()
+            status = 1
+            typer.echo("settings: in order")
+            with checking("keys"):
+                _check_keys(settings.keys)
+        with checking("database"), suppress(SettingsError):  # which the settings have reported
+            _run(database_url_from(), schema.require_newest)
+            typer.echo("database: in order")
     if problems:
-        _fail(*problems)
+        _fail(*problems, status=status)
 
 
-def _settings_problems() -> list[str]:
-    problems: list[str] = []
-    try:
-        settings = read_settings()
-    except SettingsError as error:
-        problems += [f"settings: {problem}" for problem in error.problems]
-    else:
-        typer.echo("settings: in order")
-        problems += _key_problems(settings.keys)
-    try:
-        asyncio.run(_with_reader(database_url_from(), schema.require_newest))
-    except SettingsError:
-        pass  # named among the settings
-    except (DatabaseUnavailable, DatabaseNotReady) as error:
-        problems.append(f"database: {error}")
-    else:
-        typer.echo("database: in order")
-    return problems
-
-
-def _key_problems(source: KeySource) -> list[str]:
-    """What keeps a key server from being used; nothing for keys that were read with the settings."""
+def _check_keys(source: KeySource) -> None:
+    """Fetch the keys of a key server. Other keys have been read with the settings."""
     if not isinstance(source, JWKSServer):
-        return []
-    logging.getLogger("sessions").addHandler(logging.NullHandler())  # what it logs is told below
-    try:
-        keys = asyncio.run(source.fetch())
-    except KeysUnavailable as error:
-        return [f"keys: {error}"]
+        return
+    logging.getLogger("sessions").addHandler(logging.NullHandler())  # the command prints the problem itself
+    keys = asyncio.run(source.fetch())
     if not keys:
-        return [f"keys: the JWK set holds no key that fits {', '.join(sorted(source.algorithms))}"]
+        raise KeysUnavailable(f"the JWK set holds no key that fits {', '.join(sorted(source.algorithms))}")
     fitting = sorted(frozenset[str]().union(*(key.algorithms for key in keys)))
     typer.echo(f"keys: {len(keys)} in the JWK set can be used ({', '.join(fitting)})")
-    return []
 
 
 @cli.command("import")
@@ -220,38 +241,31 @@ def import_files(
     files: Annotated[list[Path] | None, typer.Argument(help="Files to read; - or none is standard input.")] = None,
     *,
     replace: Annotated[
-        bool, typer.Option("--replace", help="Make each workspace in the input exactly the input: remove what it lacks.")
+        bool, typer.Option("--replace", help="Remove sessions that the input lacks from each workspace in the input.")
     ] = False,
-    reject: Annotated[
-        Path | None, typer.Option(help="Set bad documents aside in this new file, and import the rest.")
-    ] = None,
-    max_errors: Annotated[int, typer.Option(min=0, help="Report so many bad documents in full, and count the others.")] = 20,
+    reject: Annotated[Path | None, typer.Option(help="Write bad documents to this new file, and import the rest.")] = None,
+    max_errors: Annotated[int, typer.Option(min=0, help="Number of bad documents to report in full.")] = 20,
 ) -> None:
-    """Import session documents: NDJSON, a JSON array, a response of this API, pretty-printed JSON, or what mongoexport and
-    mongodump write; each of them gzipped or not.
+    """Import session documents, all of them or none.
 
-    All of them are imported or none: a bad document is reported and changes nothing, unless --reject is given.
+    Files hold NDJSON, a JSON array, a response of this API, pretty-printed JSON, or the output of mongoexport or mongodump,
+    gzipped or not. A bad document is reported and the import changes nothing, unless --reject is given.
     """
     sources = files or [Path("-")]
-    try:
-        result = import_command.import_files(
-            writer_url_from(), sources, replace=replace, reject=reject, max_errors=max_errors
-        )
-    except import_command.ImportStopped as stopped:
-        _fail(*stopped.problems)
-    typer.echo(result)
+    url = database_url_from(writer=True)
+    typer.echo(import_command.import_files(url, sources, replace=replace, reject=reject, max_errors=max_errors))
 
 
 @workspaces_cli.command("list")
 def list_workspaces(*, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """List the workspaces and how many sessions each holds."""
+    """List the workspaces and their numbers of sessions."""
 
     async def read(database: Database) -> list[workspaces.WorkspaceSize]:
         await schema.require_newest(database)
         async with database.acquire() as connection:
             return await workspaces.list_workspaces(connection)
 
-    found = asyncio.run(_with_reader(database_url_from(), read))
+    found = _run(database_url_from(), read)
     if as_json:
         typer.echo(json.dumps([{"id": each.id, "sessions": each.sessions} for each in found]))
         return
@@ -263,7 +277,7 @@ def list_workspaces(*, as_json: Annotated[bool, typer.Option("--json", help="Pri
 
 @workspaces_cli.command("add")
 def add_workspace(workspace_id: Annotated[str, typer.Argument(metavar="ID")]) -> None:
-    """Add an empty workspace: its list is then empty, instead of 404."""
+    """Add an empty workspace, whose list is then empty instead of 404."""
     schemas = contract.schemas()
     if not compile_schema(schemas["Id"], schemas).is_valid(workspace_id):
         raise typer.BadParameter(f"must be {words(schemas['Id'])}", param_hint="ID")
@@ -273,7 +287,7 @@ def add_workspace(workspace_id: Annotated[str, typer.Argument(metavar="ID")]) ->
         async with database.transaction() as connection:
             return await workspaces.add_workspace(connection, workspace_id)
 
-    added = asyncio.run(_with_writer(writer_url_from(), add))
+    added = _run(database_url_from(writer=True), add)
     typer.echo(f"Added the workspace {workspace_id}." if added else f"The workspace {workspace_id} is there already.")
 
 
@@ -281,9 +295,9 @@ def add_workspace(workspace_id: Annotated[str, typer.Argument(metavar="ID")]) ->
 def remove_workspace(
     workspace_id: Annotated[str, typer.Argument(metavar="ID")],
     *,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
 ) -> None:
-    """Remove a workspace with all its sessions, clients, services and staff; asks first."""
+    """Remove a workspace with all its sessions, after confirmation."""
 
     async def count(database: Database) -> int:
         await schema.require_newest(database)
@@ -294,27 +308,25 @@ def remove_workspace(
         async with database.transaction() as connection:
             return await workspaces.remove_workspace(connection, workspace_id)
 
-    url = writer_url_from()
+    url = database_url_from(writer=True)
     try:
-        held = asyncio.run(_with_reader(url, count))
+        sessions = _run(url, count)
         if not yes:
-            typer.confirm(f"Remove the workspace {workspace_id} and its {held:,} sessions for good?", abort=True)
-        held = asyncio.run(_with_writer(url, remove))
+            typer.confirm(f"Remove the workspace {workspace_id} and its {sessions:,} sessions for good?", abort=True)
+        sessions = _run(url, remove)
     except WorkspaceNotFound:
         _fail(f"there is no workspace {workspace_id}")
-    typer.echo(f"Removed the workspace {workspace_id} and its {held:,} sessions.")
+    typer.echo(f"Removed the workspace {workspace_id} and its {sessions:,} sessions.")
 
 
-async def _with_reader(url: str, work: Callable[[Database], Awaitable[T]]) -> T:
-    return await _with_database(Database(url), work)
+def _run(url: str, work: Callable[[Database], Awaitable[T]]) -> T:
+    """Do some work with a database, and close it."""
 
+    async def run() -> T:
+        database = Database(url)
+        try:
+            return await work(database)
+        finally:
+            await database.close()
 
-async def _with_writer(url: str, work: Callable[[Database], Awaitable[T]]) -> T:
-    return await _with_database(Database(url), work)
-
-
-async def _with_database(database: Database, work: Callable[[Database], Awaitable[T]]) -> T:
-    try:
-        return await work(database)
-    finally:
-        await database.close()
+    return asyncio.run(run())

@@ -1,85 +1,115 @@
-"""Reads environment variables, and collects what is wrong with them. No problem repeats a value: it may be a secret that was
-put into the wrong variable."""
+"""Reads settings from environment variables and collects their problems, which never repeat a value: it may be a secret."""
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from limits import RateLimitItem
 from limits import parse as parse_rate_limit
 
+from db.database_url import require_usable
+
 PREFIX = "SESSIONS_"
 
-# What Kubernetes sets in every container beside a service that is named "sessions".
+# Kubernetes sets these in every container beside a service that is named "sessions".
 _KUBERNETES = re.compile(r"SERVICE_HOST|SERVICE_PORT(_.+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?")
 
 T = TypeVar("T")
 
 
 class SettingsError(Exception):
-    """Settings are missing or wrong. `problems` names each, in words that an operator can act on."""
+    """Settings are missing or wrong; `problems` has a sentence for each."""
 
     def __init__(self, problems: Sequence[str]) -> None:
         super().__init__("\n".join(problems))
         self.problems = tuple(problems)
 
 
-class Reader:
-    """Reads variables one by one. Each name that is likely to be a misspelt one of `known` is a problem."""
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One environment variable. `parse` raises a ValueError whose arguments are predicates ("must be yes or no")."""
 
-    def __init__(self, environment: Mapping[str, str], known: Collection[str]) -> None:
+    purpose: str
+    parse: Callable[[str], Any] = str
+    default: Any = None
+    default_text: str = ""
+    """Describes the default in the help, if its value does not."""
+    may_be_empty: bool = True
+    """Whether an empty value means the default. It must not where that would silently drop a requirement."""
+
+    def shown_default(self) -> str:
+        if self.default_text or self.default is None:
+            return self.default_text
+        return ",".join(self.default) if isinstance(self.default, tuple) else str(self.default)
+
+
+class Reader:
+    """Reads settings from an environment, in which names that resemble one of the settings are problems too."""
+
+    def __init__(self, environment: Mapping[str, str], settings: Mapping[str, Setting]) -> None:
         self._environment = environment
-        self.problems: list[str] = []
+        self._settings = settings
+        self._values: dict[str, Any] = {}
+        self._problems: list[str] = []
         for name in sorted(environment):
-            if meant := _misspelling(name, environment[name], known):
-                suggestion = f"; did you mean {PREFIX}{meant[0]}?" if meant[0] else ""
-                self.problems.append(f"{name} is not a setting{suggestion}")
+            if (intended := _intended(name, environment[name], settings)) is not None:
+                suggestion = f"; did you mean {PREFIX}{intended}?" if intended else ""
+                self._problems.append(f"{name} is not a setting{suggestion}")
 
     def text(self, name: str) -> str | None:
         return self._environment.get(PREFIX + name, "").strip() or None
 
-    def required_value(self, name: str) -> str | None:
-        """What tokens must have, if that is set. Left empty by mistake, it would silently ask for nothing."""
-        if PREFIX + name in self._environment and self.text(name) is None:
-            self.problem(name, "is empty; give it a value, or leave it out if tokens need none")
-        return self.text(name)
+    def __getitem__(self, name: str) -> Any:
+        """The parsed value of a setting, or its default."""
+        if name not in self._values:
+            setting = self._settings[name]
+            if not setting.may_be_empty and PREFIX + name in self._environment and self.text(name) is None:
+                self.add_problem(name, "is empty; give it a value, or leave it out if tokens need none")
+            self._values[name] = self.parse(name, setting.parse, setting.default)
+        return self._values[name]
 
-    def parsed(self, name: str, parse: Callable[[str], T], default: T) -> T:
-        """The parsed value, or the default. Each argument of a ValueError is a problem that reads on from the name."""
+    def parse(self, name: str, parse: Callable[[str], T], default: T) -> T:
+        """The same with another parser, for a setting that depends on others."""
         text = self.text(name)
         if text is None:
             return default
         try:
             return parse(text)
         except ValueError as error:
-            for what in error.args:
-                self.problem(name, what)
+            for problem in error.args:
+                self.add_problem(name, problem)
             return default
 
-    def problem(self, name: str, what: str) -> None:
-        self.problems.append(f"{PREFIX}{name} {what}")
+    def add_problem(self, name: str, problem: str) -> None:
+        self._problems.append(f"{PREFIX}{name} {problem}")
 
-    def finish(self) -> None:
-        if self.problems:
-            raise SettingsError(self.problems)
+    def require_no_problems(self) -> None:
+        if self._problems:
+            raise SettingsError(self._problems)
 
 
-def _misspelling(name: str, value: str, known: Collection[str]) -> tuple[str] | None:
-    """The setting that is likely to be meant by a name that is not one, or "" for a name that only has the prefix."""
+def _intended(name: str, value: str, settings: Mapping[str, Setting]) -> str | None:
+    """The setting whose misspelling a variable is; "" if it only has the prefix, None if it is no misspelling."""
     if name.startswith(PREFIX):
         rest = name.removeprefix(PREFIX)
-        if rest in known or (_KUBERNETES.fullmatch(rest) and (rest != "PORT" or "://" in value)):
+        if rest in settings or (_KUBERNETES.fullmatch(rest) and (rest != "PORT" or "://" in value)):
             return None
-        return (next(iter(get_close_matches(rest.upper(), known, n=1)), ""),)
-    # Another prefix is near only in front of the name of a setting, so that variables of other programs may be there.
+        return next(iter(get_close_matches(rest.upper(), settings, n=1)), "")
+    # A prefix is compared only in front of the exact name of a setting: variables of other programs are no misspellings.
     upper = name.upper()
-    for setting in known:
+    for setting in settings:
         if upper.endswith(setting) and get_close_matches(upper.removesuffix(setting), [PREFIX], cutoff=0.86):
-            return (setting,)
+            return setting
     return None
+
+
+def database_url(text: str) -> str:
+    require_usable(text)
+    return text
 
 
 def names(text: str) -> tuple[str, ...]:
@@ -90,7 +120,7 @@ def names(text: str) -> tuple[str, ...]:
 
 
 def claim_names(text: str) -> tuple[str, ...]:
-    # A refusal names the claim in error_description, whose characters RFC 6750, section 3, limits to these.
+    # error_description names the claim, and RFC 6750, section 3, limits its characters.
     if not all(re.fullmatch(r"[ !#-\[\]-~]+", name) for name in names(text)):
         raise ValueError("must hold names in ASCII without quotes or backslashes")
     return names(text)
@@ -103,33 +133,28 @@ def algorithms(possible: frozenset[str], text: str) -> frozenset[str]:
     return named
 
 
-def is_key(text: str) -> bool:
-    """Whether a key itself stands where the name of a file with it should."""
-    return "-----BEGIN" in text or text.startswith("{")
-
-
-def from_files(files: Sequence[str], read: Callable[[Path], T]) -> list[T]:
-    """What is read from each of these files. A name is repeated only where there is such a file."""
-    if any(map(is_key, files)):
-        raise ValueError("holds a key; it must hold the name of a file with the key")
-    found: list[T] = []
+def each(kind: str, parse: Callable[[str], T], values: Sequence[str]) -> tuple[T, ...]:
+    """Parse each value of a list. A problem gives its number, and not the value."""
+    parsed: list[T] = []
     problems: list[str] = []
-    for number, name in enumerate(files, 1):
+    for number, value in enumerate(values, 1):
         try:
-            found.append(read(Path(name)))
+            parsed.append(parse(value))
         except ValueError as error:
-            shown = name if _exists(name) else f"a file (number {number} of {len(files)})"
-            problems += [f"names {shown}, which {reason}" for reason in error.args]
+            problems += [f"names {kind} (number {number} of {len(values)}) that {reason}" for reason in error.args]
     if problems:
         raise ValueError(*problems)
-    return found
+    return tuple(parsed)
 
 
-def _exists(name: str) -> bool:
-    try:
-        return Path(name).exists()
-    except OSError:  # too long for a name, or in a folder that must not be read
-        return False
+def each_file(parse: Callable[[Path], T], files: Sequence[str]) -> tuple[T, ...]:
+    if any(map(is_key, files)):
+        raise ValueError("holds a key; it must hold the name of a file with the key")
+    return each("a file", lambda name: parse(Path(name)), files)
+
+
+def is_key(text: str) -> bool:
+    return "-----BEGIN" in text or text.startswith("{")
 
 
 def whole_number(text: str, *, first: int, last: int, unit: str = "seconds") -> int:
@@ -138,7 +163,7 @@ def whole_number(text: str, *, first: int, last: int, unit: str = "seconds") -> 
     return int(text)
 
 
-def rate_limit(text: str) -> RateLimitItem | None:
+def rate_limit(text: str) -> RateLimitItem:
     if not re.fullmatch(r"[1-9][0-9]{0,8}/(second|minute|hour|day)", text):
         raise ValueError("must be a number of requests in a time, such as 10/second, 600/minute, 5000/hour or 50000/day")
     return parse_rate_limit(text)
@@ -148,7 +173,7 @@ def redis_url(text: str) -> str:
     try:
         parts = urlsplit(text)
         usable = parts.scheme in ("redis", "rediss") and parts.hostname and parts.port != 0
-    except ValueError:  # the port
+    except ValueError:  # the port is no number
         usable = False
     if not usable or not re.fullmatch(r"/?|/[0-9]{1,4}", parts.path) or parts.query or parts.fragment:
         raise ValueError("must be a URL such as redis://host:6379/0, or rediss:// for TLS")
@@ -156,31 +181,25 @@ def redis_url(text: str) -> str:
 
 
 def origins(text: str) -> tuple[str, ...]:
-    found = names(text)
-    wrong = [(number, problem) for number, origin in enumerate(found, 1) if (problem := _origin_problem(origin))]
-    if wrong:
-        raise ValueError(*(f"names an origin (number {number} of {len(found)}) that {problem}" for number, problem in wrong))
-    return found
+    return each("an origin", _origin, names(text))
 
 
-def _origin_problem(origin: str) -> str | None:
-    """What keeps a text from being an origin as browsers write it, with which it is compared byte for byte."""
-    if origin in ("*", "null"):
-        return "would let pages of strangers read responses; name each origin"
-    written = re.fullmatch(r"(https?)://([a-z0-9.-]+|\[[0-9a-f:.]+\])(?::([1-9][0-9]{0,4}))?", origin)
-    if not written:
-        return (
+def _origin(text: str) -> str:
+    """An origin as browsers send it, since the server compares origins byte for byte."""
+    if text in ("*", "null"):
+        raise ValueError("would let pages of strangers read responses; name each origin")
+    parts = re.fullmatch(r"(https?)://([a-z0-9.-]+|\[[0-9a-f:.]+\])(?::([1-9][0-9]{0,4}))?", text)
+    if not parts:
+        raise ValueError(
             "is not an origin such as https://app.example or http://localhost:3000: lower case, and nothing after the port"
         )
-    if written[3] == {"http": "80", "https": "443"}[written[1]]:
-        return "has the port that browsers leave out; leave it out"
-    return None
+    if parts[3] == {"http": "80", "https": "443"}[parts[1]]:
+        raise ValueError("has the port that browsers leave out; leave it out")
+    return text
 
 
 def yes_or_no(text: str) -> bool:
-    if text.lower() not in ("yes", "no"):
-        raise ValueError("must be yes or no")
-    return text.lower() == "yes"
+    return one_of(("yes", "no"), text) == "yes"
 
 
 def one_of(choices: Sequence[str], text: str) -> str:

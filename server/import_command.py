@@ -1,4 +1,4 @@
-"""The command `import`: files in, messages and a file of rejected documents out."""
+"""The command `import`: reads files, and writes messages and a file of rejected documents."""
 
 import asyncio
 import sys
@@ -21,7 +21,7 @@ from server.garbage import tune_garbage_collector
 
 
 class ImportStopped(Exception):
-    """Nothing has been imported; `problems` say why."""
+    """The import changed nothing; `problems` say why."""
 
     def __init__(self, *problems: str) -> None:
         super().__init__("\n".join(problems))
@@ -29,7 +29,7 @@ class ImportStopped(Exception):
 
 
 def import_files(url: str, files: Sequence[Path], *, replace: bool, reject: Path | None, max_errors: int) -> ImportResult:
-    """Import files into a database, and set bad documents aside in the file `reject` if one is named.
+    """Import files into a database; write bad documents to the new file `reject`, if it is given.
 
     Raises:
         ImportStopped: when a file cannot be read or written, or the import is refused or fails.
@@ -40,7 +40,7 @@ def import_files(url: str, files: Sequence[Path], *, replace: bool, reject: Path
         streams = [_open(file, opened) for file in files]
         rejected = _RejectedDocuments(reject, max_errors, opened) if reject else None
         bar = opened.enter_context(Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()))
-        documents = chain.from_iterable(reader.read(_watch(bar, *each), each[0]) for each in streams)
+        documents = chain.from_iterable(reader.read(_with_progress(bar, *each), each[0]) for each in streams)
 
         async def run() -> ImportResult:
             database = Database(url)
@@ -63,7 +63,7 @@ def import_files(url: str, files: Sequence[Path], *, replace: bool, reject: Path
 
 
 def _open(file: Path, opened: ExitStack) -> tuple[str, BinaryIO, int | None]:
-    """The name of a file, its stream, and its size; None when that cannot be told."""
+    """The name of a file, its stream, and its size if it is known."""
     if str(file) == "-":
         return "standard input", sys.stdin.buffer, None
     try:
@@ -73,8 +73,8 @@ def _open(file: Path, opened: ExitStack) -> tuple[str, BinaryIO, int | None]:
     return str(file), stream, file.stat().st_size if file.is_file() else None
 
 
-def _watch(bar: Progress, name: str, stream: BinaryIO, size: int | None) -> BinaryIO:
-    """The stream, with its reading shown on a bar."""
+def _with_progress(bar: Progress, name: str, stream: BinaryIO, size: int | None) -> BinaryIO:
+    """The stream, whose reading moves a progress bar."""
     if size:
         return bar.wrap_file(stream, size, description=escape(name))
     bar.add_task(escape(name), total=None)
@@ -82,7 +82,7 @@ def _watch(bar: Progress, name: str, stream: BinaryIO, size: int | None) -> Bina
 
 
 class _RejectedDocuments:
-    """The file for documents that were rejected. It is there afterwards if the import succeeded and rejected some."""
+    """The file of rejected documents, which is deleted unless the import succeeds and rejects some."""
 
     def __init__(self, file: Path, max_errors: int, opened: ExitStack) -> None:
         try:

@@ -1,11 +1,11 @@
-"""What the server logs: one line for each event, in which nothing that was sent can forge or hide another."""
+"""Logging: a line for each event, which no request can forge or hide."""
 
 import logging
 from typing import Any
 
 
 def log_config(level: str) -> dict[str, Any]:
-    """The configuration of `logging`, for uvicorn and its workers."""
+    """The `dictConfig` for uvicorn and its workers."""
     return {
         "version": 1,
         "disable_existing_loggers": False,
@@ -15,8 +15,8 @@ def log_config(level: str) -> dict[str, Any]:
         "root": {"handlers": ["stderr"], "level": level.upper()},
         "loggers": {
             "uvicorn.access": {"filters": ["path"]},
-            "alembic": {"level": "WARNING"},  # it tells at each readiness probe what it looks at
-            # They would log the address of the key server, and what it serves.
+            "alembic": {"level": "WARNING"},  # it logs each readiness probe
+            # They log the URL of the key server and its responses.
             "httpcore": {"level": "WARNING"},
             "httpx": {"level": "WARNING"},
         },
@@ -24,7 +24,7 @@ def log_config(level: str) -> dict[str, Any]:
 
 
 class LineFormatter(logging.Formatter):
-    """Escapes what is not printable, also in tracebacks, whose lines are indented: none can pass for a line of its own."""
+    """Escapes characters that are not printable, and indents tracebacks, so that no text looks like another log line."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - as logging names it
         return printable(super().formatMessage(record))
@@ -34,7 +34,7 @@ class LineFormatter(logging.Formatter):
 
 
 class PathOnly(logging.Filter):
-    """Takes the query out of uvicorn's access lines: it may hold what must not be kept, such as `?access_token=…`."""
+    """Removes the query from uvicorn's access lines, since it may hold a secret (`?access_token=…`)."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         match record.args:
@@ -44,7 +44,5 @@ class PathOnly(logging.Filter):
 
 
 def printable(text: str) -> str:
-    """The text with control characters, separators of lines and halves of characters escaped as in Python."""
-    if text.isprintable():
-        return text
+    """Escape control characters, line separators and unpaired surrogates as Python does."""
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)

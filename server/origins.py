@@ -1,4 +1,4 @@
-"""Pages of other origins that may read responses in a browser (CORS, as the Fetch standard has it)."""
+"""CORS: pages of which origins may read responses in a browser (Fetch standard, section 3.3)."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -16,11 +16,9 @@ _READABLE = ("ETag", "Link", "Next-Cursor", "RateLimit", "RateLimit-Policy", "Re
 
 
 class _ExactOrigins(CORSMiddleware):
-    """Starlette's middleware, but a preflight that is not granted goes on to be refused like any other OPTIONS, with a
-    problem document, and learns nothing of what would be granted.
+    """Starlette's middleware, which grants any request headers: tracing libraries add theirs, and a GET changes nothing.
 
-    Any request header is granted that is asked for: a GET changes nothing whatever its headers are, and libraries for
-    tracing add their own (baggage, traceparent).
+    A preflight that is not granted is refused with a problem document like any other OPTIONS request.
     """
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -37,7 +35,7 @@ class _ExactOrigins(CORSMiddleware):
 
 
 def _are_names(text: str | None) -> bool:
-    """Whether these are names of headers, and few enough to be repeated in a response."""
+    """Whether a list of header names is well-formed, and short enough to be repeated in a response."""
     if text is None:
         return True
     names = text.split(",") if len(text) <= MAX_REQUEST_HEADERS_LENGTH else []
@@ -45,10 +43,7 @@ def _are_names(text: str | None) -> bool:
 
 
 def allow_origins(origins: Sequence[str]) -> Callable[[ASGIApp], ASGIApp]:
-    """Let pages of exactly these origins read responses. Without any, no response says a word about origins.
-
-    Cookies play no part: a page sends its token itself, so no credentials are allowed.
-    """
+    """Let pages of these origins read responses. They send tokens themselves, so credentials are not allowed."""
 
     def build(next_app: ASGIApp) -> ASGIApp:
         if not origins:

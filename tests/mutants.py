@@ -63,7 +63,7 @@ MUTANTS = [
     mutant(
         "an exception means allow",
         SECURITY,
-        "raise TokenRefused(_in_words(error, rules)) from error",
+        "raise TokenRefused(_reason(error, rules)) from error",
         f"return {VERIFIED}",
         f"{TOKENS}::test_a_correctly_signed_token_with_a_bad_claim_is_refused",
     ),

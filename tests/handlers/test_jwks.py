@@ -261,7 +261,9 @@ BAD_ANSWERS: dict[str, Any] = {
 
 @pytest.mark.parametrize("which", BAD_ANSWERS)
 @runs
-async def test_without_a_response_and_without_a_cached_set_no_token_can_be_verified(key_server: KeyServer, which: str) -> None:
+async def test_without_a_response_and_without_a_cached_set_no_token_can_be_verified(
+    key_server: KeyServer, which: str
+) -> None:
     key_server.answer = BAD_ANSWERS[which]
     source = JWKSServer(key_server.url, ALL)
     for header in ({"alg": "EdDSA"}, {"alg": "EdDSA", "kid": "a"}):

@@ -2,8 +2,10 @@
 
 import io
 import json
+import re
 import sys
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -17,7 +19,7 @@ from db.schema import newest_version
 from openapi.json import encode
 from server import cli
 from server.app import create_app
-from server.settings import read_settings
+from server.settings import PREFIX, SETTINGS, read_settings
 from tests.conftest import SECRET, ClientOf, Mint
 from tests.key_servers import KeyServer, jwk
 from tests.signers import ec_key, rsa_key
@@ -58,24 +60,29 @@ def lines(*documents: dict[str, Any]) -> bytes:
 BAD = {**DOCUMENTED_SESSION, "id": "bad", "status": "done"}
 
 
-def test_help_names_every_command_and_every_setting(run: Run) -> None:
+COMMANDS = ["serve", "demo", "migrate", "import", "token", "check", "workspaces"]
+
+
+def test_help_lists_every_command_and_every_setting_with_its_default_in_80_columns(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     outcome = run("--help")
     assert outcome.code == 0
-    for word in (
-        "serve",
-        "demo",
-        "migrate",
-        "import",
-        "token",
-        "check",
-        "workspaces",
-        "SESSIONS_DATABASE_URL",
-        "SESSIONS_JWKS",
-    ):
-        assert word in outcome.out
+    assert max(map(len, outcome.out.splitlines())) <= 80
+    words = re.sub(r"[\s│]+", " ", outcome.out)
+    for name, setting in SETTINGS.items():
+        default = setting.shown_default()
+        assert f" {PREFIX}{name} {setting.purpose}{f' [default: {default}]' if default else ''} " in words
+    for command in COMMANDS:
+        assert f" {command} " in words
 
 
-@pytest.mark.parametrize("command", ["serve", "demo", "migrate", "import", "token", "check", "workspaces"])
+def test_the_version_is_that_of_the_distribution(run: Run) -> None:
+    assert run("--version") == (0, f"{version('workspace-sessions-api')}\n", "")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_itself(run: Run, command: str) -> None:
     outcome = run(command, "--help")
     assert outcome.code == 0
@@ -107,7 +114,7 @@ def test_check_names_every_problem(run: Run, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("SESSIONS_JWT_SECRET", "short")
     monkeypatch.setenv("SESSIONS_JWT_LEEWAY", "a lot")
     outcome = run("check")
-    assert outcome.code == 1
+    assert outcome.code == 2
     assert "SESSIONS_JWT_SECRET must be at least 32 bytes" in outcome.err
     assert "SESSIONS_JWT_LEEWAY must be a whole number of seconds" in outcome.err
     assert "database: there is no database file sessions.sqlite3" in outcome.err
@@ -144,7 +151,7 @@ def test_check_finds_the_keys_of_an_issuer(run: Run, served_keys: KeyServer, mon
 
 
 @pytest.mark.parametrize(
-    ("answer", "told"),
+    ("answer", "expected"),
     [
         ({"keys": []}, "the JWK set holds no key that fits ES256, "),
         ({"keys": [{"kty": "oct", "k": "c2VjcmV0"}]}, "the JWK set holds no key that fits ES256, "),
@@ -156,7 +163,7 @@ def test_check_finds_the_keys_of_an_issuer(run: Run, served_keys: KeyServer, mon
     ids=["empty", "symmetric", "HTML", "another document", "another issuer", "closed port"],
 )
 def test_check_says_what_an_address_serves_that_is_not_a_jwk_set(
-    run: Run, served_keys: KeyServer, answer: Any, told: str
+    run: Run, served_keys: KeyServer, answer: Any, expected: str
 ) -> None:
     served_keys.answer = answer
     if answer is None:
@@ -165,7 +172,7 @@ def test_check_says_what_an_address_serves_that_is_not_a_jwk_set(
     assert code == 1
     assert "settings: in order" in out
     (line,) = (line for line in err.splitlines() if line.startswith("error: keys: "))
-    assert told in line
+    assert expected in line
     assert "Traceback" not in err
 
 
@@ -174,7 +181,7 @@ def test_a_misspelt_setting_is_not_passed_over(run: Run, monkeypatch: pytest.Mon
     monkeypatch.setenv("SESSIONS_DATABASE_ULR", "sqlite:///production.sqlite3")
     for command in ("serve", "migrate", "import", "check"):
         outcome = run(command)
-        assert outcome.code == 1
+        assert outcome.code == 2
         assert "SESSIONS_DATABASE_ULR is not a setting; did you mean SESSIONS_DATABASE_URL?" in outcome.err
 
 
@@ -183,7 +190,7 @@ def test_check_of_the_contract_alone_needs_no_settings(run: Run, monkeypatch: py
     assert run("check", "--contract-only").code == 0
 
 
-def test_a_database_without_tables_is_told_with_what_to_do(run: Run, tmp_path: Path) -> None:
+def test_a_database_without_tables_is_reported_with_the_command_to_run(run: Run, tmp_path: Path) -> None:
     (tmp_path / "sessions.sqlite3").touch()
     for command in (["check"], ["serve"], ["import", "-"], ["workspaces", "list"], ["workspaces", "add", "w"]):
         outcome = run(*command)
@@ -205,14 +212,13 @@ def test_a_database_without_tables_is_told_with_what_to_do(run: Run, tmp_path: P
         ("sessions.sqlite3", "is not a database URL"),
     ],
 )
-def test_a_database_that_cannot_be_used_is_told_in_a_sentence(
+def test_a_database_that_cannot_be_used_is_reported_in_a_sentence(
     run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, url: str, reason: str
 ) -> None:
     (tmp_path / "not-a-database").write_text("hello " * 1000)
     monkeypatch.setenv("SESSIONS_DATABASE_URL", url)
     outcome = run("migrate")
-    assert outcome.code == 1
-    assert outcome.err.startswith(("error: SESSIONS_DATABASE_URL ", "error: database: "))
+    assert (outcome.code, outcome.err.split(" ")[1]) in [(1, "database:"), (2, "SESSIONS_DATABASE_URL")]
     assert reason in outcome.err
     assert "hidden" not in outcome.err
 
@@ -224,9 +230,8 @@ def test_a_database_that_cannot_be_used_is_told_in_a_sentence(
         {"SESSIONS_JWT_SECRET": "short"},
         {"SESSIONS_JWKS": "https://issuer.example/jwks.json"},
         {"SESSIONS_DATABASE_URL": "mysql://host/db"},
-        {},
     ],
-    ids=["no key", "short key", "both families", "unusable database", "missing database"],
+    ids=["no key", "short key", "both families", "unusable database"],
 )
 def test_serve_does_not_start_with_settings_that_are_wrong(
     run: Run, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
@@ -234,9 +239,15 @@ def test_serve_does_not_start_with_settings_that_are_wrong(
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     outcome = run("serve")
-    assert outcome.code == 1
-    assert outcome.err.startswith(("error: SESSIONS_", "error: database: "))
+    assert outcome.code == 2
+    assert outcome.err.startswith("error: SESSIONS_")
     assert "Traceback" not in outcome.err
+
+
+def test_serve_does_not_start_without_its_database(run: Run) -> None:
+    outcome = run("serve")
+    assert outcome.code == 1
+    assert outcome.err.startswith("error: database: there is no database file")
 
 
 def test_the_demo_tells_of_its_own_database(run: Run) -> None:
@@ -315,7 +326,7 @@ def test_a_token_without_a_workspace_is_not_minted(run: Run) -> None:
 def test_without_a_secret_no_token_can_be_minted(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SESSIONS_JWT_SECRET")
     outcome = run("token", "--workspace", "w")
-    assert outcome.code == 1
+    assert outcome.code == 2
     assert "SESSIONS_JWT_SECRET is not set" in outcome.err
 
 
@@ -407,7 +418,7 @@ def test_bad_documents_are_set_aside_and_the_rest_is_imported(run: Run, tmp_path
     assert (tmp_path / "bad.ndjson").read_bytes() == encode(BAD) + b"\n{oops\n"
 
 
-def test_no_more_bad_documents_are_told_than_asked_for(run: Run) -> None:
+def test_no_more_bad_documents_are_reported_than_max_errors(run: Run) -> None:
     run("migrate")
     bad = lines(BAD, BAD, BAD)
     refused = run("import", "--max-errors", "1", stdin=bad).err.splitlines()
@@ -439,7 +450,7 @@ def test_replace_makes_a_workspace_exactly_the_input(run: Run) -> None:
     assert outcome.out == "read 1: 0 new, 0 changed, 1 unchanged, 0 rejected, 1 removed\n"
 
 
-def test_a_file_that_cannot_be_read_is_told_before_anything_is_imported(run: Run, tmp_path: Path) -> None:
+def test_a_missing_file_is_reported_before_anything_is_imported(run: Run, tmp_path: Path) -> None:
     run("migrate")
     (tmp_path / "a.ndjson").write_bytes(lines(DOCUMENTED_SESSION))
     outcome = run("import", "a.ndjson", "missing.ndjson")

@@ -1,4 +1,4 @@
-"""What an operator sets, and what they are told when it is wrong."""
+"""What an operator sets, and the problems that it gets when they are wrong."""
 
 import asyncio
 import dataclasses
@@ -7,6 +7,7 @@ import os
 import re
 import traceback
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +24,12 @@ from handlers.security import Claims, TokenRefused, token_verifier
 from server.settings import (
     DEFAULT_DATABASE_URL,
     PREFIX,
-    VARIABLES,
+    SETTINGS,
     Settings,
     SettingsError,
     database_url_from,
     read_settings,
     secret_from,
-    writer_url_from,
 )
 
 SECRET = "a-secret-in-the-environment-that-is-long-enough"
@@ -212,7 +212,7 @@ def test_only_the_algorithms_that_are_named_are_accepted() -> None:
         verify(settings, jwt.encode(CLAIMS, RSA, "RS256"))
 
 
-def test_settings_are_read_from_the_process_environment_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_are_read_from_the_process_environment_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith(PREFIX)]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("SESSIONS_JWT_SECRET", SECRET)
@@ -222,9 +222,8 @@ def test_settings_are_read_from_the_process_environment_unless_told_otherwise(mo
     assert secret_from()[0].material == SECRET.encode()
 
 
-def test_every_variable_is_described() -> None:
-    assert all(VARIABLES.values())
-    assert len(VARIABLES) == 21
+def test_every_setting_has_a_purpose() -> None:
+    assert all(setting.purpose for setting in SETTINGS.values())
 
 
 # What is wrong -------------------------------------------------------------------------------------------------------------
@@ -244,7 +243,7 @@ BAD_LEEWAYS = ("-1", "1.5", "301", "ten", "1m", "1e2", "٣", "9" * 5_000)
 
 
 @pytest.mark.parametrize(
-    ("variables", "told"),
+    ("variables", "expected"),
     [
         (
             {"JWT_SECRET": "short"},
@@ -274,35 +273,36 @@ BAD_LEEWAYS = ("-1", "1.5", "301", "ten", "1m", "1e2", "٣", "9" * 5_000)
         ({"JWT_SECRET": "", "JWT_PUBLIC_KEYS": ","}, "JWT_PUBLIC_KEYS must hold at least one name"),
         (
             {"JWT_SECRET": "", "JWT_PUBLIC_KEYS": "absent.pem"},
-            "JWT_PUBLIC_KEYS names a file (number 1 of 1), which cannot be read: No such file or directory",
+            "JWT_PUBLIC_KEYS names a file (number 1 of 1) that cannot be read: No such file or directory",
         ),
         (
             {"JWT_SECRET": "", "JWT_PUBLIC_KEYS": "garbage.pem"},
-            "JWT_PUBLIC_KEYS names garbage.pem, which holds no public key in PEM (BEGIN PUBLIC KEY)",
+            "JWT_PUBLIC_KEYS names a file (number 1 of 1) that holds no public key in PEM (BEGIN PUBLIC KEY)",
         ),
         (
             {"JWT_SECRET": "", "JWT_PUBLIC_KEYS": "private.pem"},
-            "JWT_PUBLIC_KEYS names private.pem, which holds a private key; this server needs the public one only",
+            "JWT_PUBLIC_KEYS names a file (number 1 of 1) that holds a private key; this server needs the public one only",
         ),
         (
             {"JWT_SECRET": "", "JWT_PUBLIC_KEYS": "rsa.pem", "JWT_ALGORITHMS": "ES256"},
             (
-                "JWT_PUBLIC_KEYS names rsa.pem, which holds a key that fits none of ES256 (RSA needs 2048 bits or more, and"
-                " not the structure of CVE-2017-15361; ECDSA needs the curve of the algorithm)"
+                "JWT_PUBLIC_KEYS names a file (number 1 of 1) that holds a key that fits none of ES256"
+                " (RSA needs 2048 bits or more, and not the structure of CVE-2017-15361;"
+                " ECDSA needs the curve of the algorithm)"
             ),
         ),
         (
             {"JWT_SECRET": "", "JWKS": "absent.json"},
-            "JWKS names a file (number 1 of 1), which cannot be read: No such file or directory",
+            "JWKS names a file (number 1 of 1) that cannot be read: No such file or directory",
         ),
-        ({"JWT_SECRET": "", "JWKS": "rsa.pem"}, "JWKS names rsa.pem, which is not JSON"),
+        ({"JWT_SECRET": "", "JWKS": "rsa.pem"}, "JWKS names a file (number 1 of 1) that is not JSON"),
         (
             {"JWT_SECRET": "", "JWKS": "private.json"},
-            "JWKS names private.json, which holds a private key; this server needs the public ones only",
+            "JWKS names a file (number 1 of 1) that holds a private key; this server needs the public ones only",
         ),
         (
             {"JWT_SECRET": "", "JWKS": "jwks.json", "JWT_ALGORITHMS": "EdDSA"},
-            "JWKS names jwks.json, which holds no key that fits EdDSA",
+            "JWKS names a file (number 1 of 1) that holds no key that fits EdDSA",
         ),
         (
             {"JWT_SECRET": "", "JWKS": "ftp://issuer.example/"},
@@ -357,8 +357,8 @@ BAD_LEEWAYS = ("-1", "1.5", "301", "ten", "1m", "1e2", "٣", "9" * 5_000)
     ],
 )
 @pytest.mark.usefixtures("folder")
-def test_a_problem_is_named_in_words_that_an_operator_can_act_on(variables: dict[str, str], told: str) -> None:
-    assert problem(**variables) == PREFIX + told
+def test_a_problem_is_named_in_words_that_an_operator_can_act_on(variables: dict[str, str], expected: str) -> None:
+    assert problem(**variables) == PREFIX + expected
 
 
 @pytest.mark.usefixtures("folder")
@@ -412,7 +412,7 @@ def test_what_is_wrong_with_each_of_two_sources_is_named_too() -> None:
     ],
 )
 def test_a_database_url_that_cannot_be_used_is_not_repeated(url: str) -> None:
-    for read in (read_settings, database_url_from, writer_url_from):
+    for read in (read_settings, database_url_from, partial(database_url_from, writer=True)):
         with pytest.raises(SettingsError) as wrong:
             read({**WITH_SECRET, "SESSIONS_DATABASE_URL": url})
         assert wrong.value.problems[0].startswith("SESSIONS_DATABASE_URL ")
@@ -445,7 +445,7 @@ def private_text() -> str:
     return private_pem(EC).decode()
 
 
-@pytest.mark.parametrize("name", VARIABLES)
+@pytest.mark.parametrize("name", SETTINGS)
 @pytest.mark.parametrize(
     "value",
     [
@@ -474,16 +474,16 @@ def test_no_problem_repeats_the_value_of_a_setting(name: str, value: Callable[[]
 
 @pytest.mark.parametrize("name", ["JWT_PUBLIC_KEYS", "JWKS"])
 @pytest.mark.usefixtures("folder")
-def test_a_key_in_the_place_of_a_file_is_told_so(name: str) -> None:
+def test_a_key_in_the_place_of_a_file_is_refused(name: str) -> None:
     (found,) = problems({PREFIX + name: private_text()})
     assert found == f"{PREFIX}{name} holds a key; it must hold the name of a file with the key"
 
 
 @pytest.mark.usefixtures("folder")
-def test_of_several_files_the_one_that_is_not_there_is_told_by_its_number() -> None:
+def test_of_several_files_the_one_that_is_not_there_is_named_by_its_number() -> None:
     (found,) = problems({"SESSIONS_JWT_PUBLIC_KEYS": "rsa.pem,absent.pem,ec.pem"})
-    told = "names a file (number 2 of 3), which cannot be read: No such file or directory"
-    assert found == f"SESSIONS_JWT_PUBLIC_KEYS {told}"
+    expected = "names a file (number 2 of 3) that cannot be read: No such file or directory"
+    assert found == f"SESSIONS_JWT_PUBLIC_KEYS {expected}"
 
 
 def test_the_length_of_a_secret_and_the_setting_decide_which_hashes_it_is_used_with() -> None:
@@ -517,10 +517,10 @@ def test_settings_cannot_be_changed() -> None:
 
 def test_a_command_that_needs_no_keys_reads_the_database_url_alone() -> None:
     assert database_url_from({}) == DEFAULT_DATABASE_URL
-    assert writer_url_from({}) == DEFAULT_DATABASE_URL
-    assert writer_url_from({"SESSIONS_DATABASE_URL": "sqlite:///x.db"}) == "sqlite:///x.db"
+    assert database_url_from({}, writer=True) == DEFAULT_DATABASE_URL
+    assert database_url_from({"SESSIONS_DATABASE_URL": "sqlite:///x.db"}, writer=True) == "sqlite:///x.db"
     two = {"SESSIONS_DATABASE_URL": "sqlite:///x.db", "SESSIONS_WRITER_DATABASE_URL": "sqlite:///y.db"}
-    assert (database_url_from(two), writer_url_from(two)) == ("sqlite:///x.db", "sqlite:///y.db")
+    assert (database_url_from(two), database_url_from(two, writer=True)) == ("sqlite:///x.db", "sqlite:///y.db")
     assert database_url_from({"SESSIONS_DATABASE_URL": "sqlite:///x.db", "SESSIONS_JWT_SECRET": "short"}) == "sqlite:///x.db"
 
 
@@ -542,7 +542,7 @@ def test_what_is_minted_with_the_secret_is_accepted_by_the_server(secret: str) -
 
 
 @pytest.mark.parametrize(
-    ("environment", "told"),
+    ("environment", "expected"),
     [
         ({}, "SESSIONS_JWT_SECRET is not set; tokens can be minted from a secret only"),
         ({"SESSIONS_JWKS": "https://issuer.example/"}, "SESSIONS_JWT_SECRET is not set; tokens can be minted"),
@@ -552,11 +552,11 @@ def test_what_is_minted_with_the_secret_is_accepted_by_the_server(secret: str) -
         ({**WITH_SECRET, "SESSIONS_JWT_ISUER": "me"}, "SESSIONS_JWT_ISUER is not a setting"),
     ],
 )
-def test_no_token_is_minted_that_the_server_would_refuse(environment: dict[str, str], told: str) -> None:
+def test_no_token_is_minted_that_the_server_would_refuse(environment: dict[str, str], expected: str) -> None:
     with pytest.raises(SettingsError) as wrong:
         secret_from(environment)
     (only,) = wrong.value.problems
-    assert only.startswith(told)
+    assert only.startswith(expected)
 
 
 def test_tokens_can_be_minted_without_a_usable_database() -> None:
