@@ -7,6 +7,7 @@ import math
 import re
 import ssl
 from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
 from importlib.metadata import version
 from ipaddress import ip_address
 from time import monotonic
@@ -21,8 +22,6 @@ logger = logging.getLogger("sessions")
 
 MAX_BYTES = 512 * 1024
 """Bytes of a JWK set or a discovery document."""
-MAX_WAITING = 64
-"""Default for the requests that may wait for one fetch."""
 _DISCOVERY = "/.well-known/openid-configuration"  # OpenID Connect Discovery 1.0, section 4
 _HEADERS = {
     "User-Agent": f"workspace-sessions-api/{version('workspace-sessions-api')}",
@@ -35,44 +34,36 @@ class _UnexpectedResponse(Exception):
     """The key server responds with something other than the requested document."""
 
 
+@dataclass(eq=False)
 class JWKSServer:
-    """A JWK set at a URL, or the one that the discovery document of an OIDC issuer at that URL names.
+    """A JWK set at a URL, or the one that the discovery document of an OIDC issuer at that URL names. Times are in seconds.
 
     The first request that needs a key starts the first fetch. From then on, a background task renews the set. No request
     waits for a fetch if the cached set has a key for it.
+
+    Raises:
+        ValueError: when the URL cannot be used; the message is a predicate.
     """
 
-    def __init__(
-        self,
-        url: str,
-        algorithms: frozenset[str],
-        *,
-        lifespan: float = 300,
-        outage: float = 3600,
-        cooldown: float = 30,
-        retry: float = 5,
-        timeout: float = 5,
-        max_waiting: int = MAX_WAITING,
-    ) -> None:
-        """Prepare for a URL; nothing is fetched yet. All times are in seconds.
+    url: str = field(repr=False)
+    algorithms: frozenset[str]
+    _: KW_ONLY
+    lifespan: float = 300
+    """Time from a successful fetch to the next one."""
+    outage: float = 3600
+    """Time for which the set is used beyond its lifespan while every fetch fails."""
+    cooldown: float = 30
+    """Least time from a successful fetch to one that a token with an unknown `kid` starts."""
+    retry: float = 5
+    """Time from a failed fetch to the next one."""
+    timeout: float = 5
+    """Limit for a whole fetch."""
+    max_waiting: int = 64
+    """Requests that may wait for a fetch at a time."""
 
-        Args:
-            lifespan: Time from a successful fetch to the next one.
-            outage: Time for which the set is used beyond its lifespan while every fetch fails.
-            cooldown: Least time from a successful fetch to one that a token with an unknown `kid` starts.
-            retry: Time from a failed fetch to the next one.
-            timeout: Limit for a whole fetch.
-            max_waiting: Requests that may wait for a fetch at a time.
-
-        Raises:
-            ValueError: when the URL cannot be used; the message is a predicate.
-        """
-        _require_safe(url)
-        self.algorithms, self.max_waiting = algorithms, max_waiting
-        self._url = url
+    def __post_init__(self) -> None:
+        _require_safe(self.url)
         self._trusted = ssl.create_default_context()
-        self._lifespan, self._outage = lifespan, outage
-        self._cooldown, self._retry, self._timeout = cooldown, retry, timeout
         self._waiting = 0
         self._keys: tuple[Key, ...] = ()
         self._fetched = self._next_fetch = -math.inf
@@ -103,7 +94,7 @@ class JWKSServer:
 
     def _is_known(self, header: Mapping[str, Any]) -> bool:
         """Whether the cached set is not too old, and has the key that a token names."""
-        usable = monotonic() - self._fetched <= self._lifespan + self._outage
+        usable = monotonic() - self._fetched <= self.lifespan + self.outage
         return usable and ("kid" not in header or any(key.kid in (None, header["kid"]) for key in self._keys))
 
     def _is_fetching(self) -> bool:
@@ -126,32 +117,32 @@ class JWKSServer:
 
     async def _renew(self) -> None:
         try:
-            async with asyncio.timeout(self._timeout):
-                entries = await _fetch_entries(self._url, self._trusted)
+            async with asyncio.timeout(self.timeout):
+                entries = await _fetch_entries(self.url, self._trusted)
             keys = await asyncio.to_thread(usable_keys, entries, self.algorithms)
         except Exception as error:  # noqa: BLE001 - any error of a fetch must leave the renewal running
             failure = f"the JWK set cannot be fetched: {self._reason(error)}"
             if failure != self._failure:
                 logger.warning("%s", failure)
             self._failure = failure
-            self._next_fetch = monotonic() + self._retry
+            self._next_fetch = monotonic() + self.retry
         else:
             if self._failure is not None:
                 logger.info("the JWK set can be fetched again")
             if not keys:
                 logger.warning("no key of the JWK set fits %s", ", ".join(sorted(self.algorithms)))
             self._keys, self._failure, self._fetched = keys, None, monotonic()
-            self._next_fetch = self._fetched + self._cooldown
+            self._next_fetch = self._fetched + self.cooldown
         if self._renewal is not None:
             self._renewal.cancel()
-        delay = self._lifespan if self._failure is None else self._retry
+        delay = self.lifespan if self._failure is None else self.retry
         self._renewal = asyncio.get_running_loop().call_later(delay, self._start_fetch)
 
     def _reason(self, error: Exception) -> str:
         """Why a fetch failed. Other errors may quote settings, such as a proxy URL with its password."""
         match error:
             case TimeoutError():
-                return f"the key server took longer than {self._timeout:g} seconds"
+                return f"the key server took longer than {self.timeout:g} seconds"
             case ConnectError():
                 return f"no connection to the key server: {error}"
             case _UnexpectedResponse() | OSError() | TransportError() if str(error):

@@ -12,16 +12,6 @@ from typing import Any, NamedTuple, TypeAlias
 
 import jwt
 from cachetools import LRUCache
-from jwt.exceptions import (
-    DecodeError,
-    ExpiredSignatureError,
-    ImmatureSignatureError,
-    InvalidAudienceError,
-    InvalidIssuerError,
-    InvalidSignatureError,
-    MissingRequiredClaimError,
-    PyJWTError,
-)
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from handlers.jws import UnreadableToken, read_header, read_payload
@@ -122,7 +112,7 @@ def token_verifier(keys: KeySource, rules: TokenRules) -> Verify:
         candidates = await keys.candidates(header)
         if not candidates:
             raise TokenRefused("The token is signed with a key or an algorithm that this server does not accept.")
-        refusal: PyJWTError | None = None
+        refusal: jwt.PyJWTError | None = None
         for key in candidates:
             try:
                 jwt.decode(
@@ -134,9 +124,9 @@ def token_verifier(keys: KeySource, rules: TokenRules) -> Verify:
                     issuer=rules.issuer,
                     leeway=rules.leeway,
                 )
-            except InvalidSignatureError as error:
+            except jwt.InvalidSignatureError as error:
                 refusal = error
-            except PyJWTError as error:
+            except jwt.PyJWTError as error:
                 raise TokenRefused(_reason(error, rules)) from error
             else:
                 payload = read_payload(token)
@@ -148,20 +138,20 @@ def token_verifier(keys: KeySource, rules: TokenRules) -> Verify:
     return verify
 
 
-_REASONS: Mapping[type[PyJWTError], str] = {
-    ExpiredSignatureError: "The token has expired.",
-    ImmatureSignatureError: "The token is not valid yet.",
-    InvalidAudienceError: "The token is meant for another audience (aud).",
-    InvalidIssuerError: "The token comes from another issuer (iss).",
-    DecodeError: "The token is malformed.",
+_REASONS: Mapping[type[jwt.PyJWTError], str] = {
+    jwt.ExpiredSignatureError: "The token has expired.",
+    jwt.ImmatureSignatureError: "The token is not valid yet.",
+    jwt.InvalidAudienceError: "The token is meant for another audience (aud).",
+    jwt.InvalidIssuerError: "The token comes from another issuer (iss).",
+    jwt.DecodeError: "The token is malformed.",
 }
 _UNEXPECTED_AUDIENCE = "The token is meant for an audience (aud), and this server is configured with none."
 
 
-def _reason(error: PyJWTError, rules: TokenRules) -> str:
-    if isinstance(error, MissingRequiredClaimError):
+def _reason(error: jwt.PyJWTError, rules: TokenRules) -> str:
+    if isinstance(error, jwt.MissingRequiredClaimError):
         return f"The token lacks the claim {error.claim}."
-    if isinstance(error, InvalidAudienceError) and not rules.audiences:
+    if isinstance(error, jwt.InvalidAudienceError) and not rules.audiences:
         return _UNEXPECTED_AUDIENCE
     return next((text for kind, text in _REASONS.items() if isinstance(error, kind)), "The token is not valid.")
 

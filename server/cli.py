@@ -22,6 +22,7 @@ from rich.box import ROUNDED
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from sqlalchemy.ext.asyncio import AsyncConnection
 from typer.core import TyperGroup
 
 from db import demo as demo_data
@@ -208,12 +209,9 @@ def check(
 
     with checking("contract"):
         typer.echo(f"contract: in order ({', '.join(contract.load().operations)})")
-    status = 1
     if not contract_only:
         with checking("settings"):
-            status = 2
             settings = read_settings()
-            status = 1
             typer.echo("settings: in order")
             with checking("keys"):
                 _check_keys(settings.keys)
@@ -221,7 +219,7 @@ def check(
             _run(database_url_from(), schema.require_newest)
             typer.echo("database: in order")
     if problems:
-        _fail(*problems, status=status)
+        _fail(*problems, status=2 if any(problem.startswith("settings:") for problem in problems) else 1)
 
 
 def _check_keys(source: KeySource) -> None:
@@ -281,13 +279,8 @@ def add_workspace(workspace_id: Annotated[str, typer.Argument(metavar="ID")]) ->
     schemas = contract.schemas()
     if not compile_schema(schemas["Id"], schemas).is_valid(workspace_id):
         raise typer.BadParameter(f"must be {words(schemas['Id'])}", param_hint="ID")
-
-    async def add(database: Database) -> bool:
-        await schema.require_newest(database)
-        async with database.transaction() as connection:
-            return await workspaces.add_workspace(connection, workspace_id)
-
-    added = _run(database_url_from(writer=True), add)
+    url = database_url_from(writer=True)
+    added = _in_transaction(url, lambda connection: workspaces.add_workspace(connection, workspace_id))
     typer.echo(f"Added the workspace {workspace_id}." if added else f"The workspace {workspace_id} is there already.")
 
 
@@ -298,22 +291,12 @@ def remove_workspace(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
 ) -> None:
     """Remove a workspace with all its sessions, after confirmation."""
-
-    async def count(database: Database) -> int:
-        await schema.require_newest(database)
-        async with database.transaction() as connection:
-            return await workspaces.count_sessions(connection, workspace_id)
-
-    async def remove(database: Database) -> int:
-        async with database.transaction() as connection:
-            return await workspaces.remove_workspace(connection, workspace_id)
-
     url = database_url_from(writer=True)
     try:
-        sessions = _run(url, count)
+        sessions = _in_transaction(url, lambda connection: workspaces.count_sessions(connection, workspace_id))
         if not yes:
             typer.confirm(f"Remove the workspace {workspace_id} and its {sessions:,} sessions for good?", abort=True)
-        sessions = _run(url, remove)
+        sessions = _in_transaction(url, lambda connection: workspaces.remove_workspace(connection, workspace_id))
     except WorkspaceNotFound:
         _fail(f"there is no workspace {workspace_id}")
     typer.echo(f"Removed the workspace {workspace_id} and its {sessions:,} sessions.")
@@ -330,3 +313,12 @@ def _run(url: str, work: Callable[[Database], Awaitable[T]]) -> T:
             await database.close()
 
     return asyncio.run(run())
+
+
+def _in_transaction(url: str, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+    async def run(database: Database) -> T:
+        await schema.require_newest(database)
+        async with database.transaction() as connection:
+            return await work(connection)
+
+    return _run(url, run)

@@ -315,7 +315,7 @@ def run(folder: Path, tests: list[str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=300)
 
 
-def verdict(mutant: Mutant) -> tuple[bool, str]:
+def try_mutant(mutant: Mutant) -> tuple[bool, str]:
     """Whether a mutant was killed, and by which test or why not."""
     with tempfile.TemporaryDirectory(prefix="sessions-mutant-") as name:
         folder = Path(name)
@@ -342,12 +342,12 @@ def main() -> int:
     begun = time.monotonic()
     with ThreadPoolExecutor(max_workers=min(2, os.cpu_count() or 1)) as pool:
         unchanged = pool.submit(control)
-        verdicts = pool.map(verdict, MUTANTS)
+        outcomes = pool.map(try_mutant, MUTANTS)
         killed = 0
         try:
-            for mutant, (is_killed, how) in zip(MUTANTS, verdicts, strict=True):
+            for mutant, (is_killed, reason) in zip(MUTANTS, outcomes, strict=True):
                 killed += is_killed
-                sys.stdout.write(f"{'killed  ' if is_killed else 'ALIVE   '}{mutant.mistake:<52} {how}\n")
+                sys.stdout.write(f"{'killed  ' if is_killed else 'ALIVE   '}{mutant.mistake:<52} {reason}\n")
                 sys.stdout.flush()
         except NotFound as error:
             sys.stdout.write(f"{error}\n")

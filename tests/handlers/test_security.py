@@ -1,4 +1,4 @@
-"""From an Authorization header to claims, or to a refusal; and from claims to a verdict."""
+"""Authentication and authorization: which tokens are accepted, and what they permit."""
 
 import asyncio
 import contextlib
@@ -71,7 +71,7 @@ def document(value: Any) -> bytes:
 
 
 def signed(header: Any, payload: Any, key: bytes = SECRET.encode()) -> str:
-    """A token with any header and payload, under a correct HMAC: what remains to be judged is what it says."""
+    """A token with any header and payload, under a correct HMAC, so that only its content can be refused."""
     signing_input = f"{b64(document(header))}.{b64(document(payload))}"
     return f"{signing_input}.{hs256(signing_input, key)}"
 
@@ -503,7 +503,7 @@ def test_a_header_that_two_readers_could_read_differently_is_refused(header: byt
 
 
 @pytest.mark.parametrize("place", ["header", "payload"])
-def test_deep_nesting_is_a_verdict_and_not_a_crash(place: str) -> None:
+def test_deep_nesting_is_refused_without_a_crash(place: str) -> None:
     # How deep is too deep is the matter of the Python that runs.
     deep = b',"x":' + b"[" * 5_000 + b"]" * 5_000 + b"}"
     in_header, in_payload = signed(b'{"alg":"HS256"' + deep, VALID), signed(HS256, b'{"exp":' + EXP + deep)
@@ -599,9 +599,7 @@ JSON = st.recursive(
         st.sampled_from(["exp", "nbf", "iat", "sub", "iss", "aud", "jti", "scope", "scp", "workspaces", "workspaceId"]), JSON
     ),
 )
-def test_whatever_a_signed_token_says_the_verdict_is_claims_or_a_refusal(
-    header: dict[str, Any], payload: dict[str, Any]
-) -> None:
+def test_any_signed_token_is_accepted_or_refused(header: dict[str, Any], payload: dict[str, Any]) -> None:
     try:
         assert isinstance(verify(signed({**HS256, **header}, {**VALID, **payload})), Claims)
     except TokenRefused as refused:
@@ -817,7 +815,7 @@ SetClock: TypeAlias = Callable[[float], None]
 
 @pytest.fixture
 def set_clock(monkeypatch: pytest.MonkeyPatch) -> SetClock:
-    """Set the clock that tokens are judged by."""
+    """Set the clock that tokens are verified by."""
 
     def set_to(moment: float) -> None:
         stopped = type("Stopped", (datetime,), {"now": classmethod(lambda _, tz: datetime.fromtimestamp(moment, tz))})
@@ -827,7 +825,7 @@ def set_clock(monkeypatch: pytest.MonkeyPatch) -> SetClock:
     return set_to
 
 
-def verdict_of(verify: Verify, token: str) -> Claims | str:
+def outcome_of(verify: Verify, token: str) -> Claims | str:
     try:
         return asyncio.run(_awaited(verify, token))
     except TokenRefused as refused:
@@ -844,10 +842,10 @@ def test_a_token_that_passed_is_refused_from_the_second_on_in_which_it_expires(s
     token = signed(HS256, {**VALID, "exp": 2_000_000_000.5})
     for moment in (1_999_999_000, 1_999_999_999.9 + leeway):
         set_clock(moment)
-        assert isinstance(verdict_of(verify, token), Claims)
+        assert isinstance(outcome_of(verify, token), Claims)
     for moment in (2_000_000_000 + leeway, 3_000_000_000):
         set_clock(moment)
-        assert verdict_of(verify, token) == EXPIRED
+        assert outcome_of(verify, token) == EXPIRED
 
 
 @pytest.mark.parametrize("claim", ["nbf", "iat"])
@@ -856,7 +854,7 @@ def test_a_token_that_passed_is_refused_when_the_clock_is_set_back_before_its_ti
     token = signed(HS256, {**VALID, claim: 2_000_000_000})
     for moment, passes in [(1_999_999_990, True), (1_999_999_989, False), (1_999_999_995, True), (1_000_000_000, False)]:
         set_clock(moment)
-        assert verdict_of(verify, token) == (U1 if passes else TOO_EARLY)
+        assert outcome_of(verify, token) == (U1 if passes else TOO_EARLY)
 
 
 def test_a_token_that_passed_is_refused_once_its_key_is_gone_and_passes_when_it_is_back() -> None:
@@ -866,58 +864,58 @@ def test_a_token_that_passed_is_refused_once_its_key_is_gone_and_passes_when_it_
     token = jwt.encode(VALID, rsa_key("old"), "RS256", {"kid": "old"})
     for held, passes in [((old, new), True), ((new,), False), ((), False), ((new, old), True)]:
         keys.keys = held
-        assert verdict_of(verify, token) == (U1 if passes else BAD_KEY)
+        assert outcome_of(verify, token) == (U1 if passes else BAD_KEY)
 
 
-def test_a_token_that_passed_is_judged_anew_when_another_key_has_taken_the_name_of_its_own() -> None:
+def test_a_token_that_passed_is_verified_again_when_another_key_has_taken_the_name_of_its_own() -> None:
     keys = ChangingKeys(Key(rsa_key("old").public_key(), frozenset({"RS256"}), "k1"))
     verify = token_verifier(keys, RULES)
     token = jwt.encode(VALID, rsa_key("old"), "RS256", {"kid": "k1"})
-    assert verdict_of(verify, token) == U1
+    assert outcome_of(verify, token) == U1
     keys.keys = (Key(rsa_key("new").public_key(), frozenset({"RS256"}), "k1"),)
-    assert verdict_of(verify, token) == BAD_SIGNATURE
+    assert outcome_of(verify, token) == BAD_SIGNATURE
 
 
 def test_a_token_that_passed_is_refused_when_its_key_may_no_longer_be_used_with_its_algorithm() -> None:
     keys = ChangingKeys(Key(rsa_key().public_key(), frozenset({"RS256", "PS256"})))
     verify = token_verifier(keys, RULES)
     token = jwt.encode(VALID, rsa_key(), "RS256")
-    assert verdict_of(verify, token) == U1
+    assert outcome_of(verify, token) == U1
     keys.keys = (Key(rsa_key().public_key(), frozenset({"PS256"})),)
-    assert verdict_of(verify, token) == BAD_KEY
+    assert outcome_of(verify, token) == BAD_KEY
 
 
-def test_for_a_token_that_passed_there_is_no_verdict_either_while_the_keys_are_unavailable() -> None:
+def test_a_token_that_passed_cannot_be_verified_while_the_keys_are_unavailable() -> None:
     keys = ChangingKeys(*SECRET_KEYS.keys)
     verify = token_verifier(keys, RULES)
-    assert verdict_of(verify, TOKEN) == U1
+    assert outcome_of(verify, TOKEN) == U1
     keys.unavailable = True
     with pytest.raises(KeysUnavailable):
-        verdict_of(verify, TOKEN)
+        outcome_of(verify, TOKEN)
 
 
-def test_a_refusal_is_not_remembered(set_clock: SetClock) -> None:
+def test_a_refusal_is_not_cached(set_clock: SetClock) -> None:
     verify = token_verifier(SECRET_KEYS, RULES)
     token = signed(HS256, {**VALID, "nbf": 2_000_000_000})
     set_clock(1_999_999_999)
-    assert verdict_of(verify, token) == TOO_EARLY
+    assert outcome_of(verify, token) == TOO_EARLY
     set_clock(2_000_000_000)
-    assert verdict_of(verify, token) == U1
+    assert outcome_of(verify, token) == U1
 
 
 @pytest.mark.parametrize("forged", [TOKEN[:-1] + "A", TOKEN + "A", TOKEN.swapcase(), TOKEN[:-8]])
 def test_a_token_that_resembles_one_that_passed_is_refused(forged: str) -> None:
     verify = token_verifier(SECRET_KEYS, RULES)
-    assert verdict_of(verify, TOKEN) == U1
-    assert verdict_of(verify, forged) in (BAD_SIGNATURE, MALFORMED)
+    assert outcome_of(verify, TOKEN) == U1
+    assert outcome_of(verify, forged) in (BAD_SIGNATURE, MALFORMED)
 
 
-def test_two_servers_do_not_share_verdicts() -> None:
-    assert verdict_of(token_verifier(SECRET_KEYS, RULES), TOKEN) == U1
-    assert verdict_of(token_verifier(SECRET_KEYS, STRICT_RULES), TOKEN) == "The token lacks the claim iss."
+def test_two_verifiers_share_no_cached_verifications() -> None:
+    assert outcome_of(token_verifier(SECRET_KEYS, RULES), TOKEN) == U1
+    assert outcome_of(token_verifier(SECRET_KEYS, STRICT_RULES), TOKEN) == "The token lacks the claim iss."
 
 
-def test_more_tokens_than_are_remembered_are_each_told_their_own() -> None:
+def test_more_tokens_than_the_cache_holds_each_get_their_own_claims() -> None:
     verify = token_verifier(SECRET_KEYS, RULES)
     tokens = {f"u{number}": signed(HS256, {**VALID, "sub": f"u{number}"}) for number in range(MAX_CACHED_VERIFICATIONS + 50)}
 
@@ -1234,7 +1232,7 @@ def test_a_token_that_names_no_workspace_is_refused_everywhere(
         assert client_of(database_url).get(f"/v1/workspace/{name}/sessions", headers=headers).status_code == 403
 
 
-def test_claims_cannot_be_changed_after_the_verdict() -> None:
+def test_claims_are_immutable() -> None:
     claims = verify(TOKEN)
     with pytest.raises(AttributeError):
         claims.workspaces = frozenset({"*"})  # type: ignore[misc]
