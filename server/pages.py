@@ -19,36 +19,11 @@ from openapi.json import encode
 HEALTH = ("/healthz", "/readyz")
 """Where an orchestrator asks how the server is."""
 
+_STATIC = Path(__file__).with_name("static")
 _ASSETS = {
     "swagger-ui.css": "stylesheets/swagger-ui.css",
     "swagger-ui-bundle.js": "javascripts/swagger-ui-bundle.js",
 }
-_PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Workspace Sessions API</title>
-<link rel="stylesheet" href="docs/swagger-ui.css">
-<link rel="icon" href="data:,">
-</head>
-<body>
-<div id="swagger-ui"></div>
-<script src="docs/swagger-ui-bundle.js"></script>
-<script src="docs/start.js"></script>
-</body>
-</html>
-"""
-_START = """SwaggerUIBundle({
-  url: "openapi.json",
-  dom_id: "#swagger-ui",
-  deepLinking: true,
-  displayRequestDuration: true,
-  persistAuthorization: false,
-  tryItOutEnabled: true,
-  validatorUrl: null,
-});
-"""
 _DOCS_HEADERS = {
     # Swagger UI sets style attributes and draws with data: images; nothing else may come from anywhere but here.
     "content-security-policy": (
@@ -64,12 +39,14 @@ def add_pages(app: AsyncApp, contract: Contract, database: Database) -> None:
     for path, page in {
         "/openapi.json": partial(_fixed, encode(contract.document), "application/json"),
         "/openapi.yaml": partial(_fixed, contract.source, "application/yaml"),  # RFC 9512
-        "/docs": partial(_fixed, _PAGE.encode(), "text/html; charset=utf-8"),
-        "/docs/start.js": partial(_fixed, _START.encode(), "text/javascript; charset=utf-8"),
+        "/docs": partial(_fixed, _static("docs.html"), "text/html; charset=utf-8"),
+        "/docs/": _without_slash,
+        "/docs/docs.js": partial(_fixed, _static("docs.js"), "text/javascript; charset=utf-8"),
+        "/docs/docs.css": partial(_fixed, _static("docs.css"), "text/css; charset=utf-8"),
         "/docs/{asset}": _asset,
         "/healthz": _healthz,
         "/readyz": partial(_readyz, database),
-        "/": _index,
+        "/": partial(_index, _static("index.html"), _static("index.txt")),
     }.items():
         app.add_url_rule(path, path, page)
 
@@ -110,6 +87,17 @@ async def _readyz(database: Database, _request: Request) -> Response:
     return JSONResponse({"status": "ok"}, headers={"cache-control": "no-store"})
 
 
-async def _index(_request: Request) -> Response:
-    """People who open the bare address want the documentation."""
-    return RedirectResponse("docs", 307)
+def _static(name: str) -> bytes:
+    return (_STATIC / name).read_bytes()
+
+
+async def _without_slash(_request: Request) -> Response:
+    """`docs/` is a common way to write `docs`. The address is relative, so it holds behind a proxy that strips a prefix."""
+    return RedirectResponse("../docs", 307)
+
+
+async def _index(page: bytes, text: bytes, request: Request) -> Response:
+    """What this server is: a page for browsers, text for everything else."""
+    if "text/html" in request.headers.get("accept", ""):
+        return await _fixed(page, "text/html; charset=utf-8", request)
+    return await _fixed(text, "text/plain; charset=utf-8", request)

@@ -59,7 +59,8 @@ def test_the_documentation_page_is_made_of_files_from_this_server_alone(client: 
     for path, media_type in {
         "/docs/swagger-ui.css": "text/css",
         "/docs/swagger-ui-bundle.js": "text/javascript",
-        "/docs/start.js": "text/javascript",
+        "/docs/docs.js": "text/javascript",
+        "/docs/docs.css": "text/css",
     }.items():
         assert path.removeprefix("/") in page.text
         asset = client.get(path)
@@ -80,10 +81,20 @@ def test_no_other_file_can_be_asked_for(client: httpx.Client, name: str) -> None
     assert response.headers["content-type"] == "application/problem+json"
 
 
-def test_the_bare_address_leads_to_the_documentation_without_naming_a_host(client: httpx.Client) -> None:
-    response = client.get("/", headers={"Host": "evil.example"})
+@pytest.mark.parametrize(("accepted", "media_type"), [("text/html,*/*;q=0.8", "text/html"), ("*/*", "text/plain")])
+def test_the_bare_address_says_what_this_is_to_browsers_and_to_curl(
+    client: httpx.Client, accepted: str, media_type: str
+) -> None:
+    response = client.get("/", headers={"Accept": accepted, "Host": "evil.example"})
+    assert response.headers["content-type"].startswith(media_type)
+    assert "openapi.yaml" in response.text
+    assert "evil.example" not in response.text
+
+
+def test_the_documentation_with_a_slash_leads_to_the_one_without_and_names_no_host(client: httpx.Client) -> None:
+    response = client.get("/docs/", headers={"Host": "evil.example"})
     assert response.status_code == 307
-    assert response.headers["location"] == "docs"
+    assert response.headers["location"] == "../docs"
 
 
 def test_health_says_that_the_process_lives_and_readiness_that_the_database_answers(client: httpx.Client) -> None:
