@@ -5,16 +5,15 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import cached_property
 from typing import Any
 
-import asyncpg
 from sqlalchemy import event, make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from db.database_url import is_postgresql, require_usable, sqlite_file
-from db.errors import DatabaseUnavailable, unavailable_on_driver_errors
-from db.limits import BUSY_TIMEOUT, CONNECT_TIMEOUT
+from db.errors import DatabaseNotReady, DatabaseUnavailable, unavailable_on_driver_errors
+from db.limits import BUSY_TIMEOUT
 from db.pools import STATEMENT_TIMEOUT, Connection, create_pool
-from db.postgresql import SERVER_SETTINGS
+from db.postgresql_servers import Servers
 
 
 class Database:
@@ -63,15 +62,14 @@ class Database:
 
 
 def _postgresql(url: str) -> AsyncEngine:
-    async def connect() -> asyncpg.Connection:
-        # asyncpg reads the URL itself: SQLAlchemy has no room for several hosts and target_session_attrs.
-        return await asyncpg.connect(url, timeout=CONNECT_TIMEOUT, server_settings=SERVER_SETTINGS)
-
-    return create_async_engine("postgresql+asyncpg://", async_creator=connect)
+    # SQLAlchemy has no room for several hosts and target_session_attrs.
+    return create_async_engine("postgresql+asyncpg://", async_creator=Servers(url).connect)
 
 
 def _sqlite(url: str) -> AsyncEngine:
     file = sqlite_file(url)
+    if make_url(url).query.get("mode", "rw") == "ro" or "immutable" in make_url(url).query:
+        raise DatabaseNotReady("its URL opens the file for reading only; name another in SESSIONS_WRITER_DATABASE_URL")
     if not file.parent.is_dir():  # SQLite's own message would not say which folder
         raise DatabaseUnavailable(f"there is no folder {file.parent} for the database file {file.name}")
 
