@@ -8,6 +8,7 @@ from io import BytesIO
 from typing import Any
 
 from db.engine import Database
+from db.imports import DocumentReader, ImportResult, import_documents
 from db.schema import migrate
 from openapi import timestamps
 from openapi.json import encode
@@ -57,14 +58,11 @@ def documents() -> Iterator[dict[str, Any]]:
     yield from (_document(SECOND_WORKSPACE, number) for number in range(240, 360))
 
 
-async def prepare(database: Database, schemas: Mapping[str, Any]) -> Any:
+async def prepare(database: Database, schemas: Mapping[str, Any]) -> ImportResult:
     """Bring a database up to date and import the demo data, by the way that any data comes in.
 
     `schemas` are the named schemas of the contract.
     """
-    from db.documents import DocumentReader
-    from db.importing import import_documents
-
     await migrate(database)
     lines = BytesIO(b"\n".join(map(encode, documents())))
     return await import_documents(database, DocumentReader(schemas).read(lines, "demo data"))

@@ -5,8 +5,8 @@ that has gone, or is disconnected because it reads too slowly (`server.transport
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 from starlette.types import Receive, Scope, Send
@@ -32,29 +32,45 @@ async def stream_documents(
     assert documents is not None  # `list_documents` has made sure
     coding = choose_coding(scope["headers"])
     compressor = CODINGS[coding]() if coding else None
+    content_headers = [(b"content-type", b"application/json")]
+    if coding:
+        content_headers.append((b"content-encoding", coding.encode()))
 
     async def send_part(part: bytes) -> None:
         await send_pieces(send, await asyncio.to_thread(compressor.compress, part) if compressor else part)
 
-    page = await handler(snapshot, **arguments)
-    checked.require_valid(arguments["workspace_id"], page.documents)
-    headers = [(b"content-type", b"application/json"), *validators(etag(operation, arguments, page.revision))]
-    if coding:
-        headers.append((b"content-encoding", coding.encode()))
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    if scope["method"] == "HEAD":
-        await send({"type": "http.response.body"})
-        return
-    async with _disconnect(receive) as disconnected:
-        await send_part(documents.begin() + b",".join(page.documents))
-        while page.next_cursor is not None:
+    async with aclosing(_pages(handler, snapshot, arguments)) as pages, _disconnect(receive) as disconnected:
+        separator = documents.begin()
+        async for page in pages:
+            checked.require_valid(arguments["workspace_id"], page.documents)
+            if separator != b",":  # the response begins when there is something to send: earlier errors are told in full
+                tag = etag(operation, arguments, page.revision)
+                await send({"type": "http.response.start", "status": 200, "headers": [*validators(tag), *content_headers]})
+                if scope["method"] == "HEAD":
+                    break
             if disconnected.done():
                 return
-            page = await handler(snapshot, **{**arguments, "cursor": page.next_cursor})
-            checked.require_valid(arguments["workspace_id"], page.documents)
-            await send_part(b"," + b",".join(page.documents))
-        await send_part(documents.end())
+            await send_part(separator + b",".join(page.documents))
+            separator = b","
+        else:
+            await send_part(documents.end())
         await send({"type": "http.response.body", "body": compressor.flush() if compressor else b""})
+
+
+async def _pages(handler: Handler, snapshot: Any, arguments: Mapping[str, Any]) -> AsyncGenerator[Any]:
+    """The pages of a list. The database reads the next one while the caller uses this one."""
+    following: asyncio.Task[Any] | None = asyncio.ensure_future(handler(snapshot, **arguments))
+    try:
+        while following is not None:
+            page = await following
+            following = None
+            if page.next_cursor is not None:
+                following = asyncio.ensure_future(handler(snapshot, **{**arguments, "cursor": page.next_cursor}))
+            yield page
+    finally:
+        if following is not None:
+            following.cancel()
+            await asyncio.wait([following])
 
 
 @asynccontextmanager

@@ -1,6 +1,5 @@
 """The application: everything that is joined is joined here."""
 
-import gc
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -25,6 +24,7 @@ from handlers.response_cache import cache_responses
 from handlers.response_headers import ResponseHeadersMiddleware, security_headers
 from handlers.security import authorize, token_verifier
 from openapi.contract import load
+from server.garbage import tune_garbage_collector
 from server.origins import allow_origins
 from server.pages import add_pages
 from server.settings import Settings, read_settings
@@ -77,16 +77,5 @@ def create_app(settings: Settings) -> AsyncApp:
 def create_app_from_environment() -> AsyncApp:
     """What `sessions-api serve` serves, and any other ASGI server can: the settings are read here."""
     app = create_app(read_settings())
-    settle()
+    tune_garbage_collector()
     return app
-
-
-def settle() -> None:
-    """Tell the garbage collector that what is there by now stays, and that answers are large.
-
-    It would go through the contract, the libraries and a thousand half-made sessions again and again, and find nothing:
-    what a request leaves behind is freed without it, but for a few cycles.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(100_000, 20, 100)

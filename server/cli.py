@@ -1,7 +1,6 @@
 """The command line: `sessions-api`."""
 
 import asyncio
-import gc
 import json
 import logging
 import re
@@ -9,32 +8,25 @@ import secrets
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import ExitStack
-from itertools import chain
 from pathlib import Path
-from types import ModuleType
-from typing import Annotated, BinaryIO, NamedTuple, NoReturn, TypeVar
+from typing import Annotated, NoReturn, TypeVar
 
 import jwt
 import typer
 from rich.console import Console
-from rich.markup import escape
-from rich.progress import Progress
 from rich.table import Table
 
 from db import demo as demo_data
 from db import schema, workspaces
-from db.documents import BadDocument, DocumentReader
 from db.engine import Database
 from db.errors import DatabaseNotReady, DatabaseUnavailable, WorkspaceNotFound
-from db.importing import ImportFailed, ImportRefused, ImportResult, import_documents
 from handlers.jwks import JWKSServer
 from handlers.keys import Key, KeySource, KeysUnavailable, secret_key
 from handlers.rules import TokenRules
 from openapi import contract
 from openapi.errors import ContractError
 from openapi.schemas import compile_schema, words
-from server.__main__ import importing
+from server import import_command, serving
 from server.settings import (
     PREFIX,
     VARIABLES,
@@ -93,17 +85,9 @@ def serve(
 ) -> None:
     """Serve the API from the configured database."""
     settings = read_settings()
-    serving = _serving()
     contract.load()
     asyncio.run(_with_reader(settings.database_url, schema.require_newest))
     serving.serve(host, port, settings, workers=workers, access_log=access_log)
-
-
-def _serving() -> ModuleType:
-    # Here and not above: the other commands serve nothing, and start in less than half the time without it.
-    with importing():
-        from server import serving  # noqa: PLC0415
-    return serving
 
 
 @cli.command()
@@ -117,7 +101,6 @@ def demo(
     The database is a file of its own, whatever the settings say, and the secret is made for this run alone.
     """
     url = f"sqlite:///{database}"
-    serving = _serving()
     schemas = contract.load().schemas
     asyncio.run(_with_writer(url, lambda database: demo_data.prepare(database, schemas)))
     secret = secrets.token_urlsafe(48)
@@ -242,83 +225,21 @@ def import_files(
     reject: Annotated[
         Path | None, typer.Option(help="Set bad documents aside in this new file, and import the rest.")
     ] = None,
+    max_errors: Annotated[int, typer.Option(min=0, help="Report so many bad documents in full, and count the others.")] = 20,
 ) -> None:
-    """Import session documents: NDJSON, a JSON array, an answer of this API, or MongoDB's extended JSON.
+    """Import session documents: NDJSON, a JSON array, a response of this API, pretty-printed JSON, or what mongoexport and
+    mongodump write; each of them gzipped or not.
 
     All of them are imported or none: a bad document is reported and changes nothing, unless --reject is given.
     """
-    url = writer_url_from()
-    reader = DocumentReader(contract.schemas())
-    # Documents hold no reference cycles; to look for some after every 700 objects took a third of this program's time.
-    gc.set_threshold(100_000)
-    with ExitStack() as opened:
-        sources = [_open_source(file, opened) for file in files or [Path("-")]]
-        aside = _Aside(reject, opened) if reject else None
-        bar = opened.enter_context(Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()))
-        documents = chain.from_iterable(reader.read(source.watched_by(bar), source.name) for source in sources)
-
-        async def run(database: Database) -> ImportResult:
-            await schema.require_newest(database)
-            return await import_documents(database, documents, replace=replace, rejected=aside.add if aside else None)
-
-        try:
-            result = asyncio.run(_with_writer(url, run))
-        except ImportRefused as refused:
-            more = [f"and {refused.count - len(refused.problems):,} more"] if refused.count > len(refused.problems) else []
-            _fail(*map(str, refused.problems), *more, "nothing was imported")
-        except ImportFailed as failed:
-            _fail(str(failed), "nothing was imported")
-        if aside:
-            aside.keep()
-    typer.echo(result)
-
-
-class _Source(NamedTuple):
-    """Something to import from; the size is None when it cannot be told."""
-
-    name: str
-    stream: BinaryIO
-    size: int | None
-
-    def watched_by(self, bar: Progress) -> BinaryIO:
-        """The stream, with its reading shown on a bar."""
-        if self.size:
-            return bar.wrap_file(self.stream, self.size, description=escape(self.name))
-        bar.add_task(escape(self.name), total=None)
-        return self.stream
-
-
-def _open_source(file: Path, opened: ExitStack) -> _Source:
-    if str(file) == "-":
-        return _Source("standard input", sys.stdin.buffer, None)
+    sources = files or [Path("-")]
     try:
-        stream = opened.enter_context(file.open("rb"))
-    except OSError as error:
-        _fail(f"{file} cannot be read: {error.strerror}")
-    return _Source(str(file), stream, file.stat().st_size if file.is_file() else None)
-
-
-class _Aside:
-    """The file for documents that were rejected. It is there afterwards if the import succeeded and rejected some."""
-
-    def __init__(self, file: Path, opened: ExitStack) -> None:
-        try:
-            self._stream = opened.enter_context(file.open("xb", buffering=0))
-        except FileExistsError:
-            _fail(f"{file} is there already; name a new file for rejected documents")
-        except OSError as error:
-            _fail(f"{file} cannot be written: {error.strerror}")
-        self._keep = False
-        self._empty = True
-        opened.callback(lambda: None if self._keep and not self._empty else file.unlink(missing_ok=True))
-
-    def add(self, document: BadDocument) -> None:
-        typer.echo(f"rejected: {document}", err=True)
-        self._stream.write((document.text or b"") + b"\n")
-        self._empty = False
-
-    def keep(self) -> None:
-        self._keep = True
+        result = import_command.import_files(
+            writer_url_from(), sources, replace=replace, reject=reject, max_errors=max_errors
+        )
+    except import_command.ImportStopped as stopped:
+        _fail(*stopped.problems)
+    typer.echo(result)
 
 
 @workspaces_cli.command("list")

@@ -1,6 +1,5 @@
 """Running the application under uvicorn."""
 
-import os
 import socket
 from collections.abc import Callable
 from contextlib import suppress
@@ -11,8 +10,8 @@ import uvicorn
 
 from handlers.keys import StaticKeys, secret_key
 from handlers.response_headers import security_headers
-from server.__main__ import UNHEEDED
-from server.app import create_app, settle
+from server.app import create_app
+from server.garbage import tune_garbage_collector
 from server.logs import log_config
 from server.settings import Settings
 from server.transport import RequestProtocol, require_strict_parser
@@ -44,10 +43,8 @@ def options(settings: Settings, *, access_log: bool = True) -> dict[str, Any]:
 def serve(host: str, port: int, settings: Settings, *, workers: int, access_log: bool) -> None:
     """Serve from the settings in the environment, which are these, until a signal ends it; exits the process when it cannot
     start. Each worker reads them anew, since what they hold does not cross from process to process."""
-    # Workers import it before they get to `server.__main__`.
-    os.environ.setdefault("PYTHONWARNINGS", f"ignore:{UNHEEDED}")
     uvicorn.run(
-        "server.__main__:create_app",
+        "server.app:create_app_from_environment",
         factory=True,
         host=host,
         port=port,
@@ -75,7 +72,7 @@ def serve_demo(host: str, port: int, database_url: str, secret: str, announce: C
     """Serve one database with one secret, and announce the address once it answers."""
     settings = Settings(StaticKeys((secret_key(secret),)), database_url)
     app = create_app(settings)
-    settle()
+    tune_garbage_collector()
     config = uvicorn.Config(app, host=host, port=port, **options(settings))
     server = _AnnouncingServer(config, announce)
     with suppress(KeyboardInterrupt):  # how a demo ends

@@ -34,7 +34,7 @@ def test_each_workspace_has_every_status_and_names_in_arabic_and_english(workspa
 
 def test_preparing_it_again_finds_it_there(database_url: str) -> None:
     async def prepare_twice() -> tuple[str, str]:
-        database = Database(database_url, read_only=False)
+        database = Database(database_url)
         results = [str(await demo.prepare(database, SCHEMAS)) for _ in range(2)]
         await database.close()
         return results[0], results[1]

@@ -407,6 +407,20 @@ def test_bad_documents_are_set_aside_and_the_rest_is_imported(run: Run, tmp_path
     assert (tmp_path / "bad.ndjson").read_bytes() == encode(BAD) + b"\n{oops\n"
 
 
+def test_no_more_bad_documents_are_told_than_asked_for(run: Run) -> None:
+    run("migrate")
+    bad = lines(BAD, BAD, BAD)
+    refused = run("import", "--max-errors", "1", stdin=bad).err.splitlines()
+    assert [line[:40] for line in refused] == [
+        "error: standard input:1: status must be ",
+        "error: and 2 more",
+        "error: nothing was imported",
+    ]
+    rejected = run("import", "--max-errors", "1", "--reject", "bad.ndjson", stdin=bad).err.splitlines()
+    assert [line[:43] for line in rejected] == ["rejected: standard input:1: status must be ", "rejected: and 2 more"]
+    assert Path("bad.ndjson").read_bytes() == bad
+
+
 def test_a_file_for_rejected_documents_is_never_overwritten_and_not_left_behind_empty(run: Run, tmp_path: Path) -> None:
     run("migrate")
     (tmp_path / "kept.ndjson").write_text("precious")
