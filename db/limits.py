@@ -15,6 +15,6 @@ SILENCE = 3
 SIGN_OF_LIFE_TIMEOUT = 2
 """Seconds that it has to give one."""
 CLOSE_TIMEOUT = 2
-"""Seconds in which a PostgreSQL server may say goodbye."""
+"""Seconds that a PostgreSQL server has to acknowledge the end of a statement or of a connection."""
 BUSY_TIMEOUT = 5
 """Seconds that SQLite waits for a writer."""

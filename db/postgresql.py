@@ -93,7 +93,7 @@ class PostgreSQLPool:
     @asynccontextmanager
     async def acquire(self) -> AsyncIterator[PostgreSQLConnection]:
         with unavailable_on_driver_errors():
-            async with (await self._pool).acquire(timeout=CONNECTION_WAIT) as connection:
+            async with self._acquired(await self._pool) as connection:
                 yield PostgreSQLConnection(connection, self._end_if_silent)
 
     @asynccontextmanager
@@ -102,7 +102,7 @@ class PostgreSQLPool:
             raise TooManySnapshots
         async with self._snapshots:
             with unavailable_on_driver_errors():
-                async with (await self._snapshot_pool).acquire(timeout=CONNECTION_WAIT) as connection:
+                async with self._acquired(await self._snapshot_pool) as connection:
                     watched = PostgreSQLConnection(connection, self._end_if_silent)
                     transaction = connection.transaction(isolation="repeatable_read", readonly=True)
                     with watched.watched():
@@ -113,6 +113,17 @@ class PostgreSQLPool:
                         if not connection.is_closed():
                             with watched.watched():
                                 await transaction.rollback()
+
+    @asynccontextmanager
+    async def _acquired(self, pool: Any) -> AsyncIterator[Any]:
+        try:
+            connection = await pool.acquire(timeout=CONNECTION_WAIT)
+        except TimeoutError as error:
+            raise DatabaseUnavailable(f"there was no free connection within {CONNECTION_WAIT} s") from error
+        try:
+            yield connection
+        finally:
+            await pool.release(connection, timeout=CLOSE_TIMEOUT)
 
     async def close(self) -> None:
         self._closed = True

@@ -174,8 +174,8 @@ class SQLitePool:
                 raise
             self._require_no_log()
             raise DatabaseNotReady(
-                f"{self._file} is in WAL mode and its folder cannot be written: add ?immutable=1 to its URL if nothing writes"
-                " to the file"
+                f"{self._file} is in WAL mode and its folder cannot be written: add ?immutable=1 to its URL if nothing"
+                " writes to the file"
             ) from error
 
     def _can_read(self) -> bool:
