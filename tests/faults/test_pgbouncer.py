@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import asyncpg
 import pytest
 from sqlalchemy import text
 
@@ -142,6 +143,13 @@ def test_another_mode_is_refused_while_the_settings_are_not_those_of_the_role(ur
         for _ in range(2):  # the second time, the server's process has statements of the first
             with pytest.raises(DatabaseNotReady, match=r"in transaction mode|loses prepared statements"):
                 on(through.format(user="postgres"), require_newest)
+
+        async def write() -> None:  # not even a refused connection has left a setting behind for another program
+            connection = await asyncpg.connect(through.format(user="postgres"))
+            await connection.execute("DELETE FROM sessions")
+            await connection.close()
+
+        asyncio.run(write())
 
 
 @pytest.mark.skipif(PGBOUNCER is not None and version() >= (1, 21), reason="it keeps prepared statements")
