@@ -6,7 +6,7 @@ It builds on private parts of uvicorn 0.54; tests/server/test_uvicorn.py fails w
 import re
 from asyncio import AbstractEventLoop, BaseTransport, Transport
 from asyncio.events import TimerHandle
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import Enum, auto
 from typing import Any, cast
 
@@ -80,10 +80,13 @@ class RequestProtocol(HttpToolsProtocol):
         request_timeout: float,
         stall_timeout: float,
         headers: Sequence[Header],
+        accepted: Callable[[int], None] = lambda _descriptor: None,
     ) -> None:
         """A request has `request_timeout` seconds to arrive. Its client has `stall_timeout` seconds to take what is waiting,
-        and a second more for each `MIN_RATE` of them. `headers` stand on every problem that is answered here."""
+        and a second more for each `MIN_RATE` of them. `headers` stand on every problem that is answered here.
+        `accepted` is told the file descriptor of the connection."""
         super().__init__(config, server_state, app_state, _loop)
+        self._accepted = accepted
         self._request_timeout = request_timeout
         self._stall_timeout = stall_timeout
         self._problem_headers = headers
@@ -102,6 +105,7 @@ class RequestProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: BaseTransport) -> None:
         super().connection_made(cast("Transport", transport))
+        self._accepted(transport.get_extra_info("socket").fileno())
         self._set_deadline(self._request_timeout)
 
     def connection_lost(self, exc: Exception | None) -> None:
