@@ -116,7 +116,15 @@ class Servers:
         return connection
 
     def _reason(self, error: Exception | None) -> str:
-        reason = f"no answer within {self._target.timeout} s" if isinstance(error, TimeoutError) else str(error)
+        match error:
+            case TimeoutError():
+                reason = f"no answer within {self._target.timeout} s"
+            case FileNotFoundError():
+                reason = "no server listens on the socket that its URL names"
+            case socket.gaierror():
+                reason = "the host that its URL names is not known"
+            case _:
+                reason = str(error)
         count = len(self._target.hosts)
         return f"none of the {count} servers will do: {reason}" if count > 1 else reason
 

@@ -157,6 +157,19 @@ def test_a_root_certificate_that_is_not_there_is_named(monkeypatch: pytest.Monke
         check("postgresql://127.0.0.1:1/d?sslmode=verify-full")
 
 
+@pytest.mark.parametrize(
+    ("hosts", "reason"),
+    [
+        ("/nothing/here", "^no server listens on the socket that its URL names"),
+        ("127.0.0.1&port=1", "^.*Connect call failed"),
+        ("/nothing/here,127.0.0.1&port=1", "^none of the 2 servers will do: .*Connect call failed"),
+    ],
+)
+def test_a_server_that_does_not_listen_is_unavailable_in_a_sentence(hosts: str, reason: str) -> None:
+    with pytest.raises(DatabaseUnavailable, match=reason):
+        check(f"postgresql:///d?host={hosts}")
+
+
 @pytest.mark.parametrize("option", ["mode=ro", "immutable=1"])
 def test_a_file_that_is_opened_for_reading_only_is_not_written(sqlite_databases: Databases, option: str) -> None:
     async def write() -> None:
