@@ -1,5 +1,6 @@
 """One database: SQLite in a file, or PostgreSQL. Requests read from its pool; commands write in transactions."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import cached_property
@@ -11,9 +12,9 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from db.database_url import is_postgresql, require_usable, sqlite_file
 from db.errors import DatabaseNotReady, DatabaseUnavailable, unavailable_on_driver_errors
-from db.limits import BUSY_TIMEOUT
+from db.limits import BUSY_TIMEOUT, SILENCE
 from db.pools import STATEMENT_TIMEOUT, Connection, create_pool
-from db.postgresql_servers import Servers
+from db.postgresql_servers import ServerConnection, Servers, until_silent
 
 
 class Database:
@@ -45,7 +46,7 @@ class Database:
             DatabaseUnavailable: when the database cannot be reached, or stops answering meanwhile.
         """
         with unavailable_on_driver_errors():
-            async with self._engine.begin() as connection:
+            async with self._engine.begin() as connection, _ended_if_silent(connection):
                 yield connection
 
     async def close(self) -> None:
@@ -59,6 +60,26 @@ class Database:
     @cached_property
     def _engine(self) -> AsyncEngine:
         return _postgresql(self._url) if is_postgresql(self._url) else _sqlite(self._url)
+
+
+@asynccontextmanager
+async def _ended_if_silent(connection: AsyncConnection) -> AsyncIterator[None]:
+    """End the connection when its server is silent. Statements that write have no other limit."""
+    driver: Any = (await connection.get_raw_connection()).driver_connection
+    if not isinstance(driver, ServerConnection):  # SQLite has no server
+        yield
+        return
+
+    async def watch() -> None:
+        await asyncio.sleep(SILENCE)
+        await until_silent(driver.address)
+        driver.terminate()
+
+    watching = asyncio.create_task(watch())
+    try:
+        yield
+    finally:
+        watching.cancel()
 
 
 def _postgresql(url: str) -> AsyncEngine:

@@ -11,7 +11,7 @@ import asyncpg
 
 from db.errors import DatabaseNotReady, DatabaseUnavailable, TooManySnapshots, unavailable_on_driver_errors
 from db.limits import CLOSE_TIMEOUT, CONNECTION_WAIT, CONNECTIONS, SILENCE, SNAPSHOTS
-from db.postgresql_servers import ServerConnection, Servers, gives_sign_of_life
+from db.postgresql_servers import ServerConnection, Servers, until_silent
 
 # Lists are read along indexes, by plans that are made once for all values. PostgreSQL overestimates what some of them cost,
 # and would start its compiler (jit) and parallel workers. Citus finds the shard of a statement by its values, so it needs a
@@ -162,8 +162,7 @@ class PostgreSQLPool:
 
     async def _end_if_silent(self, connection: Any) -> None:
         """Wait until the server of a connection is silent, and end all connections to it."""
-        while await gives_sign_of_life(connection.address):  # noqa: ASYNC110 - the condition is the server's
-            await asyncio.sleep(SILENCE)
+        await until_silent(connection.address)
         for each in list(self._connections):
             if each.address == connection.address:
                 each.terminate()

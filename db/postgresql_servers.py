@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import asyncpg
 
 from db.errors import DatabaseNotReady, DatabaseUnavailable, words_of
-from db.limits import SIGN_OF_LIFE_TIMEOUT
+from db.limits import SIGN_OF_LIFE_TIMEOUT, SILENCE
 from db.postgresql_url import Host, parse
 
 Prepare: TypeAlias = Callable[["ServerConnection", "Callable[[], Awaitable[ServerConnection]]"], Awaitable[None]]
@@ -145,3 +145,9 @@ async def gives_sign_of_life(address: str | tuple[str, int]) -> bool:
     except OSError:
         return False
     return True
+
+
+async def until_silent(address: str | tuple[str, int]) -> None:
+    """Ask a server for signs of life until it gives none."""
+    while await gives_sign_of_life(address):  # noqa: ASYNC110 - the condition is the server's
+        await asyncio.sleep(SILENCE)

