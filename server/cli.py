@@ -19,7 +19,7 @@ from rich.table import Table
 from db import demo as demo_data
 from db import schema, workspaces
 from db.engine import Database
-from db.errors import DatabaseNotReady, DatabaseUnavailable, WorkspaceNotFound
+from db.errors import DRIVER_ERRORS, DatabaseUnavailable, WorkspaceNotFound, words_of
 from handlers.jwks import JWKSServer
 from handlers.keys import Key, KeySource, KeysUnavailable, secret_key
 from handlers.rules import TokenRules
@@ -64,8 +64,10 @@ def main() -> NoReturn:
         cli()
     except (SettingsError, ContractError) as error:
         _fail(*error.problems)
-    except (DatabaseUnavailable, DatabaseNotReady) as error:
+    except DatabaseUnavailable as error:
         _fail(f"database: {error}")
+    except DRIVER_ERRORS as error:
+        _fail(f"database: {words_of(error)}")
     sys.exit(0)
 
 
@@ -192,7 +194,7 @@ def _settings_problems() -> list[str]:
         asyncio.run(_with_reader(database_url_from(), schema.require_newest))
     except SettingsError:
         pass  # named among the settings
-    except (DatabaseUnavailable, DatabaseNotReady) as error:
+    except DatabaseUnavailable as error:
         problems.append(f"database: {error}")
     else:
         typer.echo("database: in order")

@@ -11,6 +11,7 @@ import uvicorn
 from handlers.keys import StaticKeys, secret_key
 from handlers.response_headers import security_headers
 from server.app import create_app
+from server.descriptors import DescriptorWatch, raise_limit
 from server.garbage import tune_garbage_collector
 from server.logs import log_config
 from server.settings import Settings
@@ -30,6 +31,7 @@ def options(settings: Settings, *, access_log: bool = True) -> dict[str, Any]:
             request_timeout=settings.request_timeout,
             stall_timeout=settings.answers.stall_timeout,
             headers=security_headers(behind_tls=settings.behind_tls),
+            accepted=DescriptorWatch().accepted,
         ),
         "ws": "none",
         "timeout_keep_alive": 5,
@@ -43,6 +45,7 @@ def options(settings: Settings, *, access_log: bool = True) -> dict[str, Any]:
 def serve(host: str, port: int, settings: Settings, *, workers: int, access_log: bool) -> None:
     """Serve from the settings in the environment, which are these, until a signal ends it; exits the process when it cannot
     start. Each worker reads them anew, since what they hold does not cross from process to process."""
+    raise_limit()
     uvicorn.run(
         "server.app:create_app_from_environment",
         factory=True,
