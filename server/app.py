@@ -25,6 +25,7 @@ from handlers.response_headers import ResponseHeadersMiddleware, security_header
 from handlers.security import authorize, token_verifier
 from openapi.contract import load
 from server.garbage import tune_garbage_collector
+from server.health import Readiness, add_health
 from server.origins import allow_origins
 from server.pages import add_pages
 from server.settings import Settings, read_settings
@@ -41,12 +42,14 @@ def create_app(settings: Settings) -> AsyncApp:
     database = Database(settings.database_url, statement_timeout=settings.statement_timeout)
     store = SessionStore(database)
     counts = RequestCounts(settings.rate_limit_redis)
+    readiness = Readiness(settings.database_url, settings.keys)
 
     @asynccontextmanager
     async def lifespan(_app: Any) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(database.close)
             stack.push_async_callback(counts.close)
+            stack.push_async_callback(readiness.close)
             await require_newest(database)
             yield
 
@@ -70,7 +73,8 @@ def create_app(settings: Settings) -> AsyncApp:
         swagger_ui_options=SwaggerUIOptions(serve_spec=False, swagger_ui=False),  # see server.pages
     )
     app.add_api(dict(contract.document), contract=contract, resolver=Resolver(partial(getattr, sessions)))
-    add_pages(app, contract, database)
+    add_pages(app, contract)
+    add_health(app, readiness)
     return app
 
 
