@@ -82,7 +82,7 @@ def test_a_list_that_breaks_off_cannot_be_taken_for_a_whole_one(start: Start, tm
         start(*arguments, **settings).communicate(timeout=TIMEOUT)
     with sqlite3.connect(tmp_path / "sessions.sqlite3") as connection:
         connection.execute("PRAGMA ignore_check_constraints = ON")
-        connection.execute("UPDATE sessions SET status = 'broken' WHERE id = 's02999'")
+        connection.execute("UPDATE sessions SET document = replace(document, 'scheduled', 'broken') WHERE id = 's02999'")
     connection.close()
     token = start("token", "--workspace", FIRST_WORKSPACE, **settings).communicate(timeout=TIMEOUT)[0].strip()
     address = address_of(start("serve", "--port", "0", **settings))
