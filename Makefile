@@ -6,9 +6,10 @@ PEERS := .venv-bench
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
+LINTERS := tests/contract/node
 FUZZ_SECONDS ?= 600
 
-.PHONY: setup run test faults scale check contract mutants fuzz bench profile workers verification-cost lock clean
+.PHONY: setup run test faults scale check lint-contract contract mutants fuzz bench profile workers verification-cost lock clean
 
 # The environment is made anew when the locked requirements or the project's own metadata change.
 $(VENV)/run.stamp: requirements/run.txt pyproject.toml
@@ -38,11 +39,27 @@ faults: $(VENV)/dev.stamp ## the tests in which PostgreSQL stops, restarts, has 
 scale: $(VENV)/dev.stamp ## how long lists take with a million sessions of three, on both engines (five minutes, 6 GB of disk)
 	$(BIN)/python -m tests.scale
 
-check: $(VENV)/dev.stamp ## lint, types and the contract
+check: $(VENV)/dev.stamp lint-contract ## lint, types and the contract
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/sessions-api check --contract-only
+
+# Spectral and Redocly are installed into an ignored folder, from a lock file. Their exceptions are in $(LINTERS)/*.yaml.
+lint-contract: $(VENV)/dev.stamp ## lint the contract: openapi-spec-validator, and Spectral, OWASP and Redocly where node is found
+	$(BIN)/openapi-spec-validator openapi/openapi.yaml
+	@if command -v node >/dev/null && command -v npm >/dev/null; then \
+	  set -e; \
+	  if ! test $(LINTERS)/node_modules/.package-lock.json -nt $(LINTERS)/package-lock.json; then \
+	    echo "Installing the linters of the contract into $(LINTERS)/node_modules ..."; \
+	    npm ci --prefix $(LINTERS) --ignore-scripts --loglevel error; \
+	    touch $(LINTERS)/node_modules/.package-lock.json; \
+	  fi; \
+	  $(LINTERS)/node_modules/.bin/spectral lint openapi/openapi.yaml --ruleset $(LINTERS)/spectral.yaml --fail-severity hint; \
+	  REDOCLY_SUPPRESS_UPDATE_NOTICE=true $(LINTERS)/node_modules/.bin/redocly lint openapi/openapi.yaml --config $(LINTERS)/redocly.yaml; \
+	else \
+	  echo "Spectral and Redocly are left out: there is no node with npm."; \
+	fi
 
 # The servers to measure against have an environment of their own; Go programs are built by the benchmark where go is found.
 $(PEERS)/bench.stamp: requirements/bench.txt bench/peers/node/package-lock.json
@@ -84,8 +101,10 @@ lock: $(VENV)/dev.stamp ## write the lock files anew from pyproject.toml: versio
 	  --group dev --constraint requirements/run.txt --output-file requirements/dev.txt pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 	  --group bench --constraint requirements/run.txt --output-file requirements/bench.txt pyproject.toml
-	command -v npm >/dev/null && npm install --prefix bench/peers/node --package-lock-only --ignore-scripts --loglevel error \
-	  && $(BIN)/python -c 'import json, pathlib; file = pathlib.Path("bench/peers/node/package-lock.json"); lock = json.loads(file.read_text()); [package.pop("funding", None) for package in lock["packages"].values()]; file.write_text(json.dumps(lock, indent=2) + "\n")' || true
+	command -v npm >/dev/null && for folder in bench/peers/node $(LINTERS); do \
+	  npm install --prefix $$folder --package-lock-only --ignore-scripts --loglevel error \
+	  && $(BIN)/python -c 'import json, pathlib, sys; file = pathlib.Path(sys.argv[1], "package-lock.json"); lock = json.loads(file.read_text()); [package.pop("funding", None) for package in lock["packages"].values()]; file.write_text(json.dumps(lock, indent=2) + "\n")' $$folder; \
+	done || true
 
 clean: ## remove the environment and every cache
-	rm -rf $(VENV) $(PEERS) .bench bench/peers/node/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) .bench bench/peers/node/node_modules $(LINTERS)/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis

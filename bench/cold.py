@@ -4,7 +4,7 @@ from unittest.mock import patch
 
 from handlers import documents
 from handlers.checked_documents import CheckedDocuments
-from server.__main__ import main
+from server.cli import main
 
 
 class NothingRemembered(CheckedDocuments):

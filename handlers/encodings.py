@@ -6,6 +6,7 @@ from typing import Protocol
 
 import zstandard
 
+_MAX_CODINGS = 50  # of an Accept-Encoding header that are read; clients send ten at most
 MIN_SIZE = 1_000
 """Bytes of a body that is worth a coding: a shorter one fits a packet as it is."""
 
@@ -35,19 +36,20 @@ CODINGS: Mapping[str, Callable[[], Compressor]] = {"zstd": _zstd, "gzip": _gzip}
 def choose_coding(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
     """The coding for a client that sent these headers; None when it takes none of ours.
 
-    Of equal weights ours decides. A client that refuses even the plain text gets it all the same, as RFC 9110 allows.
+    Of equal weights, the order of `CODINGS` decides. `*` stands for gzip alone: proxies and clients send it without being
+    able to read zstd. A client that refuses even the plain text gets it all the same, as RFC 9110 allows.
     """
     weights: dict[str, float] = {}
     for name, value in headers:
         if name == b"accept-encoding":
-            for item in value.decode("latin-1").lower().split(","):
+            for item in value.decode("latin-1").lower().split(",", _MAX_CODINGS)[:_MAX_CODINGS]:
                 coding, _, parameter = item.partition(";")
                 weights[coding.strip()] = _weight(parameter.strip())
     if not weights:
         return None
-    anything = weights.get("*", 0.0)
-    best = max(CODINGS, key=lambda coding: weights.get(coding, anything))
-    weight = weights.get(best, anything)
+    weights.setdefault("gzip", weights.get("*", 0.0))
+    best = max(CODINGS, key=lambda coding: weights.get(coding, 0.0))
+    weight = weights.get(best, 0.0)
     return best if weight > 0 and weight >= weights.get("identity", 0.0) else None
 
 

@@ -44,7 +44,7 @@ def _fingerprint(query: SessionQuery) -> str:
 
 def _not_found() -> PageNotFound:
     message = "names no page of this list; start again without it"
-    return PageNotFound([{"in": "query", "name": "cursor", "message": message}])
+    return PageNotFound([{"location": "query", "name": "cursor", "message": message}])
 
 
 def next_page(query_string: bytes, cursor: str) -> bytes:

@@ -76,7 +76,7 @@ def read_parameters(operation: Operation, _handler: Handler, next_app: ASGIApp) 
     read = operation.parameters.read
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        scope[ARGUMENTS] = read(scope["path_params"], scope["query_string"])
+        scope[ARGUMENTS] = read(scope["path_params"], scope["query_string"], scope["headers"])
         await next_app(scope, receive, send)
 
     return app

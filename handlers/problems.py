@@ -69,7 +69,8 @@ def problem_of(error: BaseException) -> Problem:
         case AccessRefused():
             return Problem(403, error.detail, {"www-authenticate": error.challenge})
         case TooManyRequests():
-            detail = f"This token's holder has asked too often. Try again in {error.retry_after} seconds."
+            seconds = "1 second" if error.retry_after == 1 else f"{error.retry_after} seconds"
+            detail = f"Rate limit exceeded; retry in {seconds}."
             return Problem(429, detail, {"retry-after": str(error.retry_after)})
         case WorkspaceNotFound():
             return Problem(404, "There is no workspace with this id.")

@@ -1,19 +1,21 @@
 """Loading the contract: read it, check it, compile it. All of it happens once, at start-up."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
-import yaml
 
+from openapi import references, rules
 from openapi.documents import DocumentList, compile_document_list
 from openapi.errors import ContractError, ContractViolation
 from openapi.json import JSONValue
 from openapi.parameters import Parameters, compile_parameters
+from openapi.references import follow
 from openapi.schemas import compile_schema
+from openapi.source import read
 
 CONTRACT = Path(__file__).with_name("openapi.yaml")
 
@@ -27,14 +29,14 @@ class Operation:
 
     operation_id: str
     required_scopes: frozenset[str] | None
-    """What a token must be permitted to do; None when the operation is marked public with `security: []`."""
+    """The permissions that a token needs; None for an operation that `security: []` makes public."""
     parameters: Parameters
     responses: Mapping[int, Callable[[JSONValue], None]]
     """By status: a check of the body, which raises `ContractViolation`."""
     documents: DocumentList | None
     """The list of documents that a success answers; None when it answers something else."""
     contract_digest: bytes
-    """Of the contract that it stands in: what is made from the contract is made anew when that changes."""
+    """A digest of the whole contract file, part of every entity tag: a new contract invalidates cached responses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ class Contract:
     """The contract as the server uses it."""
 
     source: bytes
-    """The file as it was written."""
+    """The bytes of the file."""
     document: Mapping[str, Any]
     operations: Mapping[str, Operation]
 
@@ -56,18 +58,15 @@ def load(path: Path = CONTRACT) -> Contract:
     """Read, check and compile a contract.
 
     Raises:
-        ContractError: naming everything that is wrong with it.
+        ContractError: naming every problem and its place.
     """
-    # Here and not above: what serves nothing has no use for it, and it takes a fifth of a second.
-    from openapi_spec_validator import OpenAPIV30SpecValidator  # noqa: PLC0415
-
     source = path.read_bytes()
-    document = _parse(source)
-    # An OpenAPI document that is not one cannot be looked at any further.
-    if problems := [_worded(error) for error in OpenAPIV30SpecValidator(document).iter_errors()]:
+    document = _read(source)
+    # The other rules rely on a document that the OpenAPI specification allows.
+    if problems := _form_problems(document):
         raise ContractError(problems)
     operations: dict[str, Operation] = {}
-    problems = list(_examples_at_odds(document))
+    problems = list(rules.problems(document))
     for place, operation in _operations(document):
         try:
             compiled = _compile(operation, document, blake2b(source, digest_size=16).digest())
@@ -81,53 +80,40 @@ def load(path: Path = CONTRACT) -> Contract:
 
 
 def schemas(path: Path = CONTRACT) -> Mapping[str, Any]:
-    """The named schemas of a contract, for what serves nothing: the rest of it is not looked at.
+    """The named schemas of a contract, for commands that serve nothing: the rest of it is not checked.
 
     Raises:
-        ContractError: when it is not an OpenAPI document.
+        ContractError: when it is not an OpenAPI document, or has a reference that is not in order.
     """
-    return _named_schemas(_parse(path.read_bytes()))
+    return _named_schemas(_read(path.read_bytes()))
 
 
-def _named_schemas(document: Mapping[str, Any]) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = document["components"]["schemas"]
-    return found
-
-
-class _Loader(yaml.CSafeLoader):
-    """YAML as JSON sees it: no dates (they stay text), and no key twice in one mapping."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
-}
-
-
-def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[str, Any]:
-    keys = [str(loader.construct_object(key)) for key, _ in node.value]
-    if twice := sorted({key for key in keys if keys.count(key) > 1}):
-        raise yaml.MarkedYAMLError(problem=f"the key {twice[0]} stands twice", problem_mark=node.start_mark)
-    values = (loader.construct_object(value, deep=True) for _, value in node.value)
-    return dict(zip(keys, values, strict=True))
-
-
-_Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
-
-
-def _parse(source: bytes) -> dict[str, Any]:
-    try:
-        document = yaml.load(source, _Loader)  # noqa: S506 - a subclass of the safe loader
-    except yaml.YAMLError as error:
-        raise ContractError([f"not YAML: {' '.join(str(error).split())}"]) from None
-    if not isinstance(document, dict) or not str(document.get("openapi")).startswith("3.0."):
-        raise ContractError(["not an OpenAPI 3.0 document (Connexion 3.3 reads no other): it must begin openapi: 3.0.3"])
+def _read(source: bytes) -> dict[str, Any]:
+    document = read(source)
+    if problems := references.problems(document):
+        raise ContractError(problems)
     return document
 
 
-def _worded(error: Any) -> str:
-    place = "/".join(str(part) for part in error.absolute_path) or "document"
-    return f"{place}: {error.message.splitlines()[0]}"
+def _named_schemas(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = document.get("components", {}).get("schemas", {})
+    return found
+
+
+def _form_problems(document: dict[str, Any]) -> list[str]:
+    """Every place where a document breaks the OpenAPI specification."""
+    # Here and not above: commands that serve nothing have no use for it, and the import takes a fifth of a second.
+    from openapi_spec_validator import OpenAPIV30SpecValidator  # noqa: PLC0415
+
+    problems = []
+    try:
+        for error in OpenAPIV30SpecValidator(document).iter_errors():
+            place = "/".join(str(part) for part in error.absolute_path) or "document"
+            problems.append(f"{place}: {error.message.splitlines()[0][:200]}")
+    except (AssertionError, AttributeError, LookupError, TypeError, ValueError) as failure:
+        # The validator stumbles over errors that it has reported: they say more than where it stumbled.
+        return problems or [f"not a valid OpenAPI document: {type(failure).__name__} {failure}"]
+    return problems
 
 
 def _operations(document: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -142,7 +128,7 @@ def _operations(document: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, An
 
 
 def _compile(operation: Mapping[str, Any], document: Mapping[str, Any], contract_digest: bytes) -> Operation:
-    schemas = document["components"]["schemas"]
+    schemas = _named_schemas(document)
     if "operationId" not in operation:
         raise ValueError("has no operationId, so no handler can be found for it")
     if "requestBody" in operation:
@@ -150,7 +136,7 @@ def _compile(operation: Mapping[str, Any], document: Mapping[str, Any], contract
     return Operation(
         operation_id=operation["operationId"],
         required_scopes=_required_scopes(operation, document),
-        parameters=compile_parameters([_resolve(parameter, document) for parameter in operation["parameters"]], schemas),
+        parameters=compile_parameters([follow(parameter, document) for parameter in operation["parameters"]], schemas),
         responses=dict(_responses(operation, document)),
         documents=_documents(operation, document),
         contract_digest=contract_digest,
@@ -174,13 +160,15 @@ def _responses(
     operation: Mapping[str, Any], document: Mapping[str, Any]
 ) -> Iterator[tuple[int, Callable[[JSONValue], None]]]:
     for status, response in operation["responses"].items():
-        content = _resolve(response, document).get("content", {})
+        content = follow(response, document).get("content", {})
         expected = "application/json" if status.startswith("2") else _PROBLEM
         if set(content) - {expected}:
             raise ValueError(f"response {status} must be {expected}")
         if content:
+            if "schema" not in content[expected]:
+                raise ValueError(f"response {status} has no schema")
             schema = content[expected]["schema"]
-            components = document["components"]["schemas"]
+            components = _named_schemas(document)
             yield (
                 int(status),
                 _body_check(compile_schema(schema, components, quick=True), compile_schema(schema, components)),
@@ -188,66 +176,22 @@ def _responses(
 
 
 def _documents(operation: Mapping[str, Any], document: Mapping[str, Any]) -> DocumentList | None:
-    content = _resolve(operation["responses"].get("200", {}), document).get("content", {})
+    content = follow(operation["responses"].get("200", {}), document).get("content", {})
     if "application/json" not in content:
         return None
     try:
-        return compile_document_list(content["application/json"]["schema"], document["components"]["schemas"])
+        return compile_document_list(content["application/json"]["schema"], _named_schemas(document))
     except ValueError as error:
         raise ValueError(f"response 200 {error}") from None
 
 
 def _body_check(quick: jsonschema_rs.Draft4Validator, written: jsonschema_rs.Draft4Validator) -> Callable[[JSONValue], None]:
-    """What refuses a body: the quick schema says whether, and the one that was written says where and why."""
+    """Check a body with the quick schema, and find the place of a violation with the schema of the contract."""
 
     def check(body: JSONValue) -> None:
         if not quick.is_valid(body):
             error = next(written.iter_errors(body))
             place = "/".join(str(part) for part in error.instance_path)
-            raise ContractViolation(f"the answer breaks {error.schema_path[-1]} at {place or 'its root'}")
+            raise ContractViolation(f"the response breaks {error.schema_path[-1]} at {place or 'its root'}")
 
     return check
-
-
-def _resolve(item: Mapping[str, Any], document: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Follow a reference to another part of the document; anything else is returned as it is."""
-    while "$ref" in item:
-        target: Any = document
-        for part in item["$ref"].removeprefix("#/").split("/"):
-            target = target[part]
-        item = target
-    return item
-
-
-def _examples_at_odds(document: Mapping[str, Any]) -> Iterator[str]:
-    """Every example that its own schema refuses: readers copy examples."""
-    schemas = document["components"]["schemas"]
-    for place, item in _walk(document, ()):
-        if "schema" in item:
-            schema, examples = item["schema"], list(_examples(item))
-        elif place[:2] == ("components", "schemas") and "example" in item and "type" in item:
-            schema, examples = item, [("example", item["example"])]
-        else:
-            continue
-        validator = compile_schema(schema, schemas)
-        for name, example in examples:
-            for error in validator.iter_errors(example):
-                yield f"{'/'.join((*place, name))}: {error.message}"
-
-
-def _examples(item: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    if "example" in item:
-        yield "example", item["example"]
-    for name, example in item.get("examples", {}).items():
-        yield f"examples/{name}", example["value"]
-
-
-def _walk(item: Any, place: Sequence[str]) -> Iterator[tuple[tuple[str, ...], Mapping[str, Any]]]:
-    if isinstance(item, Mapping):
-        yield tuple(place), item
-        for key, value in item.items():
-            if key not in ("example", "examples"):
-                yield from _walk(value, (*place, key))
-    elif isinstance(item, list):
-        for index, value in enumerate(item):
-            yield from _walk(value, (*place, str(index)))

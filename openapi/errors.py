@@ -1,4 +1,4 @@
-"""What the contract can object to. The edge decides what each becomes (`handlers.problems`)."""
+"""Errors of the contract. `handlers.problems` decides what each becomes in HTTP."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,16 +6,19 @@ from typing import Literal, TypedDict
 
 
 class ContractError(Exception):
-    """The contract is not in order, so the server cannot start. `problems` names each thing that is wrong."""
+    """The contract is not in order, so the server cannot start. `problems` names each problem and its place."""
 
     def __init__(self, problems: Sequence[str]) -> None:
         super().__init__("\n".join(problems))
         self.problems = tuple(problems)
 
 
-# `in` is a keyword, hence the functional form.
-ParameterError = TypedDict("ParameterError", {"in": Literal["path", "query"], "name": str, "message": str})
-"""One parameter that is wrong, as the contract's schema of the same name writes it."""
+class ParameterError(TypedDict):
+    """One parameter at fault: the schema of the same name in the contract."""
+
+    location: Literal["path", "query", "header"]
+    name: str
+    message: str
 
 
 @dataclass(frozen=True)
@@ -25,12 +28,12 @@ class InvalidParameters(Exception):
     errors: Sequence[ParameterError]
 
 
-class ContractViolation(Exception):
-    """The server was about to answer something that the contract forbids. Says where, never what: rows are private."""
-
-
 @dataclass(frozen=True)
 class PageNotFound(Exception):
-    """A cursor is well-formed and names no page of this list; `errors` names the parameter."""
+    """The cursor is well-formed but names no page of this list; `errors` says why."""
 
     errors: Sequence[ParameterError]
+
+
+class ContractViolation(Exception):
+    """The server was about to send a response that the contract forbids. Names the place, never the value."""

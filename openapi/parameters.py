@@ -1,137 +1,27 @@
-"""How the parameters of an operation become one function from a request to arguments.
+"""From the path, query and headers of a request to the handler's arguments.
 
-Each Parameter Object is compiled once to a `Parameter`: a native validator and a conversion. What a request sends is then
-checked name by name, so that one refusal lists everything that is wrong with it.
+What a request sends is checked name by name, so that one refusal lists everything that is wrong with it. The cost of a
+refusal has a bound, however many names a request invents.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
-from typing import Any, Literal
+from itertools import islice
+from typing import Any, TypeAlias
 from urllib.parse import unquote_to_bytes
 
-import inflection
-
-from openapi import timestamps
 from openapi.errors import InvalidParameters, ParameterError
-from openapi.schemas import compile_schema, resolve, words
+from openapi.values import Parameter, compile_parameter
 
-_LONGEST_NAME = 100  # characters of an unknown name that are sent back
-_LONGEST_INTEGER = 20  # characters; more than any integer of 64 bits has
-_INTEGER = re.compile(r"-?(?:0|[1-9][0-9]*)")
-_MOST_ERRORS = 100  # what the contract's schema Problem allows
+Header: TypeAlias = tuple[bytes, bytes]
+"""A header as ASGI has it: the name in lower case, and the value."""
 
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """One parameter, compiled: where it stands, what may stand in it, and how the handler gets it."""
-
-    name: str
-    location: Literal["path", "query"]
-    required: bool
-    argument: str
-    read: Callable[[Sequence[str]], Any]
-    """From the texts sent under this name to the handler's value; raises ValueError with what is wrong."""
-
-    def error(self, message: str) -> ParameterError:
-        return {"in": self.location, "name": self.name, "message": message}
-
-
-def compile_parameter(parameter: Mapping[str, Any], components: Mapping[str, Any]) -> Parameter:
-    """Compile one Parameter Object (OpenAPI 3.0.3, "Parameter Object").
-
-    Raises:
-        ValueError: when it uses something that this server does not read; better not to start than to misread.
-    """
-    schema = resolve(parameter["schema"], components)
-    location, name = parameter["in"], parameter["name"]
-    if location not in ("path", "query"):
-        raise ValueError(f"stands in {location}; this server reads path and query parameters")
-    if schema.get("type") == "array":
-        if location != "query" or parameter.get("style", "form") != "form" or parameter.get("explode", True):
-            raise ValueError("is an array: write it in query, with style: form and explode: false")
-        if not schema.get("minItems"):
-            raise ValueError("is a comma-separated array, which cannot be written empty: give it minItems: 1 or more")
-        read = _array(schema, components)
-    elif schema.get("type") == "integer":
-        read = _once(_integer(schema, components))
-    elif schema.get("type") == "string":
-        read = _once(_date_time(schema) if schema.get("format") == "date-time" else _string(schema, components))
-    else:
-        raise ValueError(f"has the type {schema.get('type')}; this server reads string, integer and array")
-    return Parameter(name, location, bool(parameter.get("required")), inflection.underscore(name), read)
-
-
-def _once(read: Callable[[str], Any]) -> Callable[[Sequence[str]], Any]:
-    def read_once(texts: Sequence[str]) -> Any:
-        if len(texts) > 1:
-            raise ValueError(f"must be given once; it was given {len(texts)} times")
-        return read(texts[0])
-
-    return read_once
-
-
-def _string(schema: Mapping[str, Any], components: Mapping[str, Any]) -> Callable[[str], str]:
-    is_valid = compile_schema(schema, components).is_valid
-    message = f"must be {words(schema)}"
-
-    def read(text: str) -> str:
-        if not is_valid(text):
-            raise ValueError(message)
-        return text
-
-    return read
-
-
-def _integer(schema: Mapping[str, Any], components: Mapping[str, Any]) -> Callable[[str], int]:
-    is_valid = compile_schema(schema, components).is_valid
-    message = f"must be {words(schema)}"
-
-    def read(text: str) -> int:
-        # int() would take signs, spaces, underscores and the digits of every script.
-        if len(text) > _LONGEST_INTEGER or _INTEGER.fullmatch(text) is None or not is_valid(number := int(text)):
-            raise ValueError(message)
-        return number
-
-    return read
-
-
-def _date_time(schema: Mapping[str, Any]) -> Callable[[str], timestamps.Span]:
-    # Here the contract stops: its text promises more forms than the format `date-time` has.
-    message = f"must be {words(schema)}"
-
-    def read(text: str) -> timestamps.Span:
-        try:
-            return timestamps.parse(text)
-        except ValueError:
-            raise ValueError(message) from None
-
-    return read
-
-
-def _array(schema: Mapping[str, Any], components: Mapping[str, Any]) -> Callable[[Sequence[str]], tuple[str, ...]]:
-    items = resolve(schema["items"], components)
-    if items.get("type") != "string":
-        raise ValueError(f"has items of type {items.get('type')}; this server reads arrays of strings")
-    is_valid = compile_schema(schema, components).is_valid
-    item_is_valid = compile_schema(items, components).is_valid
-    item_message = f"must be {words(items)}"
-    most = schema.get("maxItems")
-
-    def read(texts: Sequence[str]) -> tuple[str, ...]:
-        # A repeated key means the same as one with commas, which many generated clients rely on.
-        values = ",".join(texts).split(",")
-        if is_valid(values):
-            return tuple(values)
-        if values == [""]:
-            raise ValueError("must not be empty; leave it out to ask for all, or separate values with commas")
-        if most is not None and len(values) > most:
-            raise ValueError(f"must hold at most {most} values; it holds {len(values)}")
-        wrong = next((number for number, value in enumerate(values, 1) if not item_is_valid(value)), None)
-        raise ValueError("breaks the contract" if wrong is None else f"holds value {wrong}, which {item_message}")
-
-    return read
+_MAX_NAME = 100  # characters of an unknown name that are sent back
+_MAX_ERRORS = 100  # what the contract's schema Problem allows
+_MAX_COMPARED = 3  # unknown names that difflib compares with the known ones, which is slow; of more, none is compared
+_MAX_COMPARED_NAME = 40  # characters of such a name
+_SEPARATORS = re.compile(r"[^a-z0-9]+")
 
 
 class Parameters:
@@ -140,61 +30,100 @@ class Parameters:
     def __init__(self, parameters: Sequence[Parameter]) -> None:
         self._path = {parameter.name: parameter for parameter in parameters if parameter.location == "path"}
         self._query = {parameter.name: parameter for parameter in parameters if parameter.location == "query"}
+        self._headers = {
+            parameter.name.lower().encode(): parameter for parameter in parameters if parameter.location == "header"
+        }
+        self._by_lower_case = {name.lower(): parameter for name, parameter in self._query.items()}
         self._required = [parameter for parameter in parameters if parameter.required]
-        self.arguments = {parameter.argument: parameter.required for parameter in parameters}
-        """The names under which the handler gets the values, and whether each is always there."""
+        # Of more pairs than this, one has an unknown name or is one too many of its name: the rest need not be read.
+        self._capacity = sum(parameter.capacity for parameter in self._query.values())
+        self.arguments = {
+            parameter.argument: parameter.required for parameter in parameters if parameter.location != "header"
+        }
+        """The names under which the handler gets the values of path and query, and whether each is always present."""
 
-    def read(self, path: Mapping[str, str], query: bytes) -> dict[str, Any]:
-        """Turn what a request sent into the handler's arguments; a parameter that was not sent is not among them.
+    def read(self, path: Mapping[str, str], query: bytes, headers: Iterable[Header]) -> dict[str, Any]:
+        """Turn the path and the query of a request into the handler's arguments; those that were not sent are absent.
 
-        `path` holds the decoded path parameters and `query` the raw query string.
+        `path` holds the decoded path parameters, `query` is the raw query string, and `headers` are as ASGI has them.
 
         Raises:
-            InvalidParameters: naming every parameter that is unknown, repeated, missing or wrong.
+            InvalidParameters: naming every parameter that is unknown, repeated, missing or wrong, declared headers included.
         """
-        arguments: dict[str, Any] = {}
-        errors: list[ParameterError] = []
         sent = [(self._path[name], [value]) for name, value in path.items()]
-        for name, values in _split(query).items():
+        given = _split(query, self._capacity + 1)
+        unknown = [name for name in given if name not in self._query]
+        errors = [self._unknown(name, compare=len(unknown) <= _MAX_COMPARED) for name in unknown[:_MAX_ERRORS]]
+        for name, values in given.items():
             if name not in self._query:
-                errors.append(self._unknown(name))
-            elif None in values:
+                continue
+            if None in values:
                 errors.append(self._query[name].error("must be UTF-8 when its percent-encoding is undone"))
             else:
                 sent.append((self._query[name], [value for value in values if value is not None]))
-        for parameter, texts in sent:
-            try:
-                arguments[parameter.argument] = parameter.read(texts)
-            except ValueError as error:
-                errors.append(parameter.error(str(error)))
+        sent += self._sent_headers(headers)
+        arguments = _read(sent, errors)
         named = {parameter.name for parameter, _ in sent} | {error["name"] for error in errors}
         errors += [parameter.error("is missing") for parameter in self._required if parameter.name not in named]
         if errors:
-            raise InvalidParameters(errors[:_MOST_ERRORS])
-        return arguments
+            raise InvalidParameters(errors[:_MAX_ERRORS])
+        return {parameter.argument: value for parameter, value in arguments if parameter.location != "header"}
 
-    def _unknown(self, name: str) -> ParameterError:
-        shown = name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"
+    def read_headers(self, headers: Iterable[Header]) -> dict[str, Any]:
+        """The declared headers of a request, by the contract's names; those that were not sent are absent.
+
+        Raises:
+            InvalidParameters: naming every declared header that breaks the contract. `read` raises the same, with the rest.
+        """
+        errors: list[ParameterError] = []
+        values = _read(self._sent_headers(headers), errors)
+        if errors:
+            raise InvalidParameters(errors)
+        return {parameter.name: value for parameter, value in values}
+
+    def _sent_headers(self, headers: Iterable[Header]) -> list[tuple[Parameter, list[str]]]:
+        """The declared headers; several lines of one name are one list (RFC 9110, section 5.3)."""
+        lines: dict[bytes, list[str]] = {}
+        for name, value in headers:
+            if name in self._headers:
+                lines.setdefault(name, []).append(value.decode("latin-1"))
+        return [(self._headers[name], [", ".join(values)]) for name, values in lines.items()]
+
+    def _unknown(self, name: str, *, compare: bool) -> ParameterError:
+        shown = name if len(name) <= _MAX_NAME else name[: _MAX_NAME - 1] + "…"
+        hint = self._hint(name, compare=compare) if len(name) <= _MAX_COMPARED_NAME else ""
+        return {"location": "query", "name": shown, "message": f"is not a parameter of this request{hint}"}
+
+    def _hint(self, name: str, *, compare: bool) -> str:
         plain = name.partition("[")[0]
-        by_lower_case = {known.lower(): known for known in self._query}
-        near = get_close_matches(plain.lower()[:_LONGEST_NAME], by_lower_case, n=1)
-        message = "is not a parameter of this request"
-        if near and plain != name and plain in self._query:
-            message += f"; write {plain}=a,b for several values"
-        elif near:
-            message += f"; did you mean {by_lower_case[near[0]]}?"
-        return {"in": "query", "name": shown, "message": message}
+        if plain != name and plain in self._query:
+            return f"; write {self._query[plain].usage}"
+        bare = _SEPARATORS.sub("", plain.lower())
+        near = [bare] if bare in self._by_lower_case else []
+        if compare and not near:
+            near = get_close_matches(bare, self._by_lower_case, n=1)
+        return f"; did you mean {self._by_lower_case[near[0]].name}?" if near else ""
 
 
-def _split(query: bytes) -> dict[str, list[str | None]]:
-    """The values sent under each name, percent-decoded; None stands for one that is not UTF-8."""
+def _read(sent: Iterable[tuple[Parameter, Sequence[str]]], errors: list[ParameterError]) -> list[tuple[Parameter, Any]]:
+    """The value of each parameter; what is wrong with the others is added to `errors`."""
+    values = []
+    for parameter, texts in sent:
+        try:
+            values.append((parameter, parameter.read(texts)))
+        except ValueError as error:
+            errors.append(parameter.error(str(error)))
+    return values
+
+
+def _split(query: bytes, most: int) -> dict[str, list[str | None]]:
+    """The values sent under each name, percent-decoded; None stands for one that is not UTF-8. Reads `most` pairs."""
     sent: dict[str, list[str | None]] = {}
-    for pair in query.split(b"&"):
-        if pair:
-            name, _, value = pair.partition(b"=")
-            decoded = _decode(name)
-            # An unknown name is only ever shown to its sender, so what is not UTF-8 in it may be replaced.
-            sent.setdefault(name.decode("ascii", "replace") if decoded is None else decoded, []).append(_decode(value))
+    for pair in islice(filter(None, query.split(b"&")), most):
+        name, _, value = pair.partition(b"=")
+        decoded = _decode(name)
+        # An unknown name is only ever shown to its sender, so what is not UTF-8 in it may be replaced.
+        sent.setdefault(name.decode("ascii", "replace") if decoded is None else decoded, []).append(_decode(value))
     return sent
 
 

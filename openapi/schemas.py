@@ -1,9 +1,8 @@
 """How a schema of the contract becomes a native validator.
 
 OpenAPI 3.0 schemas are JSON Schema drafts with two differences that matter here: `nullable`, and references into
-`#/components/schemas`. `to_json_schema` removes both, `compile_schema` hands the result to `jsonschema_rs` (Rust), and
-what comes back checks a decoded value without looking at the contract again. `quicken` says the same in words that take less
-time to check; for an answer that is refused, `openapi.contract` asks the schema as it was written where and why.
+`#/components/schemas`. `to_json_schema` removes both, and `compile_schema` hands the result to `jsonschema_rs` (Rust).
+`quicken` rewrites a schema so that it accepts the same values in less time.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,7 +13,7 @@ import jsonschema_rs
 JSONSchema: TypeAlias = dict[str, Any]
 
 _LINEAR = jsonschema_rs.RegexOptions()
-"""The engine whose time grows with the text alone; it is also the faster one. It has no lookaround and no backreferences."""
+"""The regular expression engine with linear time, without lookaround and backreferences."""
 
 _REFERENCE = "#/components/schemas/"
 
@@ -36,11 +35,11 @@ def to_json_schema(schema: Mapping[str, Any]) -> JSONSchema:
 
 
 def quicken(schema: JSONSchema, components: Mapping[str, JSONSchema], within: tuple[str, ...] = ()) -> JSONSchema:
-    """Say what a JSON Schema says in words that take less time to check: the same values are valid.
+    """Rewrite a JSON Schema so that it accepts the same values in less time.
 
-    - What a reference names stands in its place, unless it is `within` what it names.
-    - An object of which every property is required and no other allowed has as many members as there are properties.
-    - A text has no NUL, instead of: from its beginning to its end, each of its characters is another.
+    - The target of a reference replaces it, unless the reference is `within` its own target.
+    - `minProperties` replaces `required` where every property is required and no other is allowed.
+    - A search for NUL replaces the pattern that each character of a text is not NUL.
     """
     if "$ref" in schema:
         name = schema["$ref"].removeprefix(_REFERENCE)
@@ -64,7 +63,7 @@ _ANNOTATIONS = ("nullable", "example", "description", "title", "default", "depre
 
 
 def _with_parts(schema: Mapping[str, Any], change: Callable[[Any], JSONSchema]) -> JSONSchema:
-    """A schema with each schema that it is made of changed."""
+    """A schema with `change` applied to each of its subschemas."""
     changed: JSONSchema = {}
     for keyword, value in schema.items():
         match keyword:
@@ -106,8 +105,10 @@ def resolve(schema: Mapping[str, Any], components: Mapping[str, Any]) -> Mapping
 
 
 def words(schema: Mapping[str, Any]) -> str:
-    """Say what a schema asks for, to stand after "must be": its enum, or its description without the full stop."""
+    """Describe valid values, to stand after "must be": the enum, or the first sentence of the description."""
     if "enum" in schema:
         return "one of " + ", ".join(map(str, schema["enum"]))
-    description = str(schema["description"]).strip().removesuffix(".")
+    description = " ".join(str(schema["description"]).split()).partition(". ")[0].removesuffix(".")
+    if not description:
+        raise ValueError("has a schema with an empty description, which error messages are made of")
     return description[0].lower() + description[1:]

@@ -13,8 +13,8 @@ _EPOCH = date(1970, 1, 1).toordinal()
 _DAY = 86_400_000
 _FORM = re.compile(
     r"(?P<year>[0-9]{4})-(?P<month>[0-9]{2})-(?P<day>[0-9]{2})"
-    r"(?:[Tt](?P<hour>[0-9]{2}):(?P<minute>[0-9]{2}):(?P<second>[0-9]{2})(?:\.(?P<fraction>[0-9]{1,30}))?"
-    r"(?:[Zz]|(?P<sign>[-+ ])(?P<offset_hour>[0-9]{2}):(?P<offset_minute>[0-9]{2}))?)?"
+    r"(?:[Tt ](?P<hour>[0-9]{2}):(?P<minute>[0-9]{2})(?::(?P<second>[0-9]{2})(?:[.,](?P<fraction>[0-9]{1,30}))?)?"
+    r"(?:[Zz]|(?P<sign>[-+ ])(?P<offset_hour>[0-9]{2})(?::?(?P<offset_minute>[0-9]{2}))?)?)?"
 )
 
 FIRST = (date(1, 1, 1).toordinal() - _EPOCH) * _DAY
@@ -36,9 +36,10 @@ class Span(NamedTuple):
 
 
 def parse(text: str) -> Span:
-    """Read a date or date-time of ISO 8601 in the form of RFC 3339, section 5.6, with the contract's leniency.
+    """Read a calendar date or date-time of ISO 8601 in the extended form, to the minute or finer.
 
-    No offset means UTC; a bare date means the whole day; a space stands for the `+` that a client forgot to encode.
+    No offset means UTC; a bare date means the whole day. A space may stand for the `T`, as in Python's `str(datetime)`, and
+    for a `+` that a client forgot to encode. The offset may be written `±HH:MM`, `±HHMM` or `±HH`.
     A leap second (RFC 3339, appendix D) lies between the last millisecond of its minute and the next minute.
 
     Raises:
@@ -51,7 +52,7 @@ def parse(text: str) -> Span:
     if written["hour"] is None:
         return Span(day, day + _DAY - 1)
 
-    hour, minute, second = int(written["hour"]), int(written["minute"]), int(written["second"])
+    hour, minute, second = int(written["hour"]), int(written["minute"]), int(written["second"] or 0)
     offset_hour, offset_minute = int(written["offset_hour"] or 0), int(written["offset_minute"] or 0)
     if hour > 23 or minute > 59 or second > 60 or offset_hour > 23 or offset_minute > 59:
         raise ValueError("a time or an offset is out of range")

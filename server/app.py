@@ -72,7 +72,8 @@ def create_app(settings: Settings) -> AsyncApp:
         ],
         swagger_ui_options=SwaggerUIOptions(serve_spec=False, swagger_ui=False),  # see server.pages
     )
-    app.add_api(dict(contract.document), contract=contract, resolver=Resolver(partial(getattr, sessions)))
+    # The contract's server URL is relative to the address of the contract; the routes are not.
+    app.add_api(dict(contract.document), base_path="", contract=contract, resolver=Resolver(partial(getattr, sessions)))
     add_pages(app, contract)
     add_health(app, readiness)
     return app

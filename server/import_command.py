@@ -1,7 +1,6 @@
 """The command `import`: files in, messages and a file of rejected documents out."""
 
 import asyncio
-import gc
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -18,6 +17,7 @@ from db.engine import Database
 from db.imports import BadDocument, DocumentReader, ImportFailed, ImportRefused, ImportResult, import_documents
 from db.schema import require_newest
 from openapi import contract
+from server.garbage import tune_garbage_collector
 
 
 class ImportStopped(Exception):
@@ -35,8 +35,7 @@ def import_files(url: str, files: Sequence[Path], *, replace: bool, reject: Path
         ImportStopped: when a file cannot be read or written, or the import is refused or fails.
     """
     reader = DocumentReader(contract.schemas())
-    # Documents hold no reference cycles; to look for some after every 700 objects took a third of this program's time.
-    gc.set_threshold(100_000)
+    tune_garbage_collector()
     with ExitStack() as opened:
         streams = [_open(file, opened) for file in files]
         rejected = _RejectedDocuments(reject, max_errors, opened) if reject else None

@@ -12,7 +12,7 @@ MAX_REQUEST_HEADERS = 50
 MAX_REQUEST_HEADERS_LENGTH = 1024
 """Characters of these names together."""
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
-_READABLE = ("ETag", "Link", "RateLimit", "RateLimit-Policy", "Retry-After")
+_READABLE = ("ETag", "Link", "Next-Cursor", "RateLimit", "RateLimit-Policy", "Retry-After")
 
 
 class _ExactOrigins(CORSMiddleware):

@@ -81,8 +81,8 @@ class RequestProtocol(HttpToolsProtocol):
         stall_timeout: float,
         headers: Sequence[Header],
     ) -> None:
-        """A request has `request_timeout` seconds to arrive. Its client has `stall_timeout` seconds to take the bytes that are
-        to be sent, and a second more for each `MIN_RATE` of them. `headers` stand on every problem that is answered here."""
+        """A request has `request_timeout` seconds to arrive. Its client has `stall_timeout` seconds to take what is waiting,
+        and a second more for each `MIN_RATE` of them. `headers` stand on every problem that is answered here."""
         super().__init__(config, server_state, app_state, _loop)
         self._request_timeout = request_timeout
         self._stall_timeout = stall_timeout

@@ -273,16 +273,16 @@ MUTANTS = [
     ),
     mutant(
         "a cursor is not bound to its workspace",
-        "handlers/cursors.py",
-        "repr((workspace_id, wanted, sort))",
-        "repr((wanted, sort))",
+        "handlers/paging.py",
+        "repr(query)",
+        "repr(replace(query, workspace_id=str()))",
         "tests/handlers/test_paging.py::test_a_cursor_opens_no_other_workspace",
     ),
     mutant(
         "the query forgets the tenant",
-        "db/lists.py",
-        "yield sessions.c.workspace_id == _workspace_id",
-        "yield sessions.c.workspace_id != literal_column(\"''\")",
+        "db/statements.py",
+        'conditions = [sessions.c.workspace_id == _value("workspace_id"), *_conditions(shape, sessions, order, indexed)]',
+        "conditions = [*_conditions(shape, sessions, order, indexed)]",
         f"{TENANCY}::test_the_tenants_hold_the_same_ids_and_the_test_can_tell_them_apart",
     ),
 ]

@@ -9,13 +9,13 @@ stands twice in one object (readers drop one of the two), the NUL character.
 import json
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, TypeAlias
 
 import msgspec
 import orjson
 
 from db.imports import mongodb
-from db.imports.formats import RawDocument, Unreadable, split_documents
+from db.imports.formats import Place, Unreadable, split_documents
 from db.imports.moments import is_canonical, to_canonical
 from db.imports.problems import Problem, SessionProblems, in_one_line, kind, shown
 from openapi import schemas
@@ -37,7 +37,7 @@ _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 class Document(NamedTuple):
     """A session in the canonical form, and the bookkeeping members that were dropped from its document."""
 
-    place: str
+    place: Place
     workspace_id: str
     id: str
     content: bytes
@@ -51,7 +51,7 @@ class BadDocument(NamedTuple):
     can be read. `workspace_id` and `session_id` are None unless the document says which session it is about.
     """
 
-    place: str
+    place: Place
     reason: str
     text: bytes | None = None
     workspace_id: str | None = None
@@ -60,6 +60,10 @@ class BadDocument(NamedTuple):
     def __str__(self) -> str:
         """The line that reports it."""
         return f"{self.place}: {self.reason}"
+
+
+_Original: TypeAlias = bytes | dict[str, Any]
+"""What is set aside of a bad document: its text, or what it says in BSON."""
 
 
 class _Refused(Exception):
@@ -73,9 +77,8 @@ class DocumentReader:
 
     def __init__(self, components: Mapping[str, Any], *, max_document_bytes: int = MAX_DOCUMENT_BYTES) -> None:
         """Compile the schema; `components` are the named schemas of the contract."""
-        properties = {
-            name: schemas.resolve(schema, components) for name, schema in components["Session"]["properties"].items()
-        }
+        named = components["Session"]["properties"]
+        properties = {name: schemas.resolve(schema, components) for name, schema in named.items()}
         self._max_bytes = max_document_bytes
         self._names = list(properties)
         self._moments = [name for name, schema in properties.items() if schema.get("format") == "date-time"]
@@ -88,52 +91,31 @@ class DocumentReader:
     def read(self, stream: BinaryIO, source: str) -> Iterator[Document | BadDocument]:
         """Read a stream to its end, document by document; `source` names it in messages."""
         try:
-            for raw in split_documents(stream, self._max_bytes):
-                yield self._read_bson(raw, source) if raw.is_bson else self._read_text(raw, source)
+            for place, content in split_documents(stream, source, self._max_bytes):
+                yield self._read_bson(place, content) if place.is_bson else self._check(place, content, content)
         except Unreadable as end:
-            yield BadDocument(_place(source, end.number, is_bson=end.is_bson), end.reason)
+            yield BadDocument(end.place, str(end))
 
-    def _read_text(self, raw: RawDocument, source: str) -> Document | BadDocument:
-        number, text, _ = raw
+    def _read_bson(self, place: Place, content: bytes) -> Document | BadDocument:
+        try:
+            document = mongodb.decode_bson(content)
+            return self._rewrite(place, document, document)
+        except (ValueError, RecursionError, orjson.JSONEncodeError) as problem:
+            reason = str(problem) if isinstance(problem, ValueError) else _TOO_DEEP
+            return BadDocument(place, reason, orjson.dumps({"$bson": content.hex()}))
+
+    def _rewrite(self, place: Place, document: dict[str, Any], original: _Original) -> Document | BadDocument:
+        rewritten = mongodb.to_contract(document)
+        return self._check(place, mongodb.encode(rewritten.document), original, rewritten)
+
+    def _check(
+        self, place: Place, text: bytes, original: _Original, rewritten: mongodb.Rewritten | None = None
+    ) -> Document | BadDocument:
         try:
             document, written = _parse(text)
         except _Refused as problem:
-            return BadDocument(_place(source, number + problem.lines_below), str(problem), _in_one_line(text))
-        place = _place(source, number)
-        if not isinstance(document, dict):
-            return BadDocument(place, f"must be an object, not {kind(document)}", _in_one_line(text))
-        return self._check(place, text, document, written, original=text)
-
-    def _read_bson(self, raw: RawDocument, source: str) -> Document | BadDocument:
-        place = _place(source, raw.number, is_bson=True)
-        try:
-            document = mongodb.decode_bson(raw.content)
-            return self._read_mongodb(place, mongodb.to_contract(document), document)
-        except (ValueError, RecursionError) as problem:
-            reason = _TOO_DEEP if isinstance(problem, RecursionError) else str(problem)
-            return BadDocument(place, reason, orjson.dumps({"$bson": raw.content.hex()}))
-
-    def _read_mongodb(
-        self, place: str, rewritten: mongodb.Rewritten, original: bytes | dict[str, Any]
-    ) -> Document | BadDocument:
-        try:
-            text = mongodb.encode(rewritten.document)
-            document, written = _parse(text)
-        except (_Refused, orjson.JSONEncodeError) as problem:
-            reason = str(problem) if isinstance(problem, _Refused) else _TOO_DEEP
-            return BadDocument(place, reason, _in_one_line(original), *self._session_of(rewritten.document))
-        return self._check(place, text, document, written, original=original, rewritten=rewritten)
-
-    def _check(
-        self,
-        place: str,
-        text: bytes,
-        document: dict[str, JSONValue],
-        written: bytes,
-        *,
-        original: bytes | dict[str, Any],
-        rewritten: mongodb.Rewritten | None = None,
-    ) -> Document | BadDocument:
+            place = place._replace(number=place.number + problem.lines_below)
+            return BadDocument(place, str(problem), _in_one_line(original))
         problems = [*(rewritten.problems if rewritten else ()), *_problems_beyond_the_schema(document, text)]
         for name in self._moments:
             moment = document.get(name)
@@ -145,15 +127,14 @@ class DocumentReader:
                     problems.append(Problem((name,), str(problem)))
         if problems or not self._is_session(document):
             if rewritten is None and mongodb.is_mongodb(document, _OPEN_PARTS):
-                return self._read_mongodb(place, mongodb.to_contract(mongodb.decode_text(text)), text)
+                return self._rewrite(place, mongodb.decode_text(text), original)
             for name in self._integers:  # the numbers of JavaScript are doubles: 90.0 minutes are 90
                 number = document.get(name)
                 if isinstance(number, float) and number.is_integer():
                     document[name], written = int(number), b""
-            problems = self._problems.find(document, problems)
+            problems = self._problems.find(document, problems, rewritten.id_name if rewritten else "id")
         if problems:
-            reason = in_one_line(problems, id_name=rewritten.id_name if rewritten else "id")
-            return BadDocument(place, reason, _in_one_line(original), *self._session_of(document))
+            return BadDocument(place, in_one_line(problems), _in_one_line(original), *self._session_of(document))
         content = self._canonical(text, document, written)
         return Document(place, document["workspaceId"], document["id"], content, rewritten.dropped if rewritten else ())
 
@@ -173,11 +154,7 @@ class DocumentReader:
         return (workspace_id, id_) if self._is_id(workspace_id) and self._is_id(id_) else (None, None)
 
 
-def _place(source: str, number: int, *, is_bson: bool = False) -> str:
-    return f"{source}: document {number}" if is_bson else f"{source}:{number}"
-
-
-def _in_one_line(original: bytes | dict[str, Any]) -> bytes:
+def _in_one_line(original: _Original) -> bytes:
     text = original if isinstance(original, bytes) else mongodb.to_extended_json(original)
     return text.replace(b"\r", b" ").replace(b"\n", b" ")  # JSON has line breaks between its tokens only
 
@@ -186,18 +163,14 @@ def _problems_beyond_the_schema(document: dict[str, JSONValue], text: bytes) -> 
     problems = []
     ids, names = document.get("serviceIds"), document.get("serviceNames")
     if isinstance(ids, list) and isinstance(names, list) and len(ids) != len(names):
-        reason = f"must be as many as serviceIds: {len(ids)}, not {len(names)}"
-        problems.append(Problem(("serviceNames",), reason))
+        problems.append(Problem(("serviceNames",), f"must be as many as serviceIds: {len(ids)}, not {len(names)}"))
     if rb"\u0000" in text:
-        problems += [
-            Problem((name,), "holds the NUL character, which PostgreSQL cannot store")
-            for name in _OPEN_PARTS
-            if _NUL.search(orjson.dumps(document.get(name)))
-        ]
+        reason = "holds the NUL character, which PostgreSQL cannot store"
+        problems += [Problem((name,), reason) for name in document if _NUL.search(orjson.dumps(document[name]))]
     return problems
 
 
-def _parse(text: bytes) -> tuple[JSONValue, bytes]:
+def _parse(text: bytes) -> tuple[dict[str, JSONValue], bytes]:
     """Decode a document, and write it again as orjson does."""
     try:
         value = orjson.loads(text)
@@ -210,6 +183,8 @@ def _parse(text: bytes) -> tuple[JSONValue, bytes]:
     # these is enough, and far quicker than to look at the names; only escaped marks could make up for lost ones.
     if text.count(b'"') != written.count(b'"') or rb"\u0022" in text:
         json.loads(text, object_pairs_hook=_refuse_repeated_name, parse_int=str, parse_float=str)
+    if not isinstance(value, dict):
+        raise _Refused(f"must be an object, not {kind(value)}")
     return value, written
 
 

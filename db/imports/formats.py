@@ -30,50 +30,52 @@ _OTHERS = {
 }
 
 
-class RawDocument(NamedTuple):
-    """The bytes of what may be a document; `number` is the line in which it begins, or of BSON the document's number."""
+class Place(NamedTuple):
+    """Where a document begins: a line of a text, or in BSON the number of the document."""
 
+    source: str
     number: int
-    content: bytes
     is_bson: bool = False
+
+    def __str__(self) -> str:
+        """The beginning of a message."""
+        return f"{self.source}: document {self.number}" if self.is_bson else f"{self.source}:{self.number}"
 
 
 class Unreadable(Exception):
-    """The rest of a stream cannot be read: from which line or document on, and why."""
+    """The rest of a stream cannot be read: from which place on, and why."""
 
-    def __init__(self, number: int, reason: str, *, is_bson: bool = False) -> None:
+    def __init__(self, place: Place, reason: str) -> None:
         super().__init__(reason)
-        self.number = number
-        self.reason = reason
-        self.is_bson = is_bson
+        self.place = place
 
 
-def split_documents(stream: BinaryIO, limit: int) -> Iterator[RawDocument]:
-    """Split a stream into documents, to its end.
+def split_documents(stream: BinaryIO, name: str, limit: int) -> Iterator[tuple[Place, bytes]]:
+    """Split a stream into what may be documents, to its end; `name` is that of the stream.
 
     Raises:
         Unreadable: when the form is unknown or broken, a document has more bytes than `limit`, or reading fails.
     """
-    source = _Source(stream, limit)
+    source = _Source(stream, name, limit)
     try:
         yield from source.documents()
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise Unreadable(source.line, f"the gzip file is damaged or cut off: {error}") from error
+        raise source.unreadable(f"the gzip file is damaged or cut off: {error}") from error
     except OSError as error:
-        raise Unreadable(source.line, f"the file cannot be read on: {error.strerror or error}") from error
+        raise source.unreadable(f"the file cannot be read on: {error.strerror or error}") from error
 
 
 class _Source:
     """The bytes of a stream, a chunk at a time."""
 
-    def __init__(self, stream: BinaryIO, limit: int) -> None:
-        self.line = 1  # in which `_held` begins
+    def __init__(self, stream: BinaryIO, name: str, limit: int) -> None:
+        self._place = Place(name, 1)  # of the first byte that is held
         self._held = bytearray()
         self._stream: Any = stream
         self._ended = False
         self._limit = limit
 
-    def documents(self) -> Iterator[RawDocument]:
+    def documents(self) -> Iterator[tuple[Place, bytes]]:
         self._hold(2)
         if self._held[:2] == b"\x1f\x8b":
             compressed: Any = _PutBack(bytes(self._held), self._stream)
@@ -85,7 +87,7 @@ class _Source:
             return
         for beginning, what in _OTHERS.items():
             if re.match(beginning, self._held):
-                raise Unreadable(1, f"the file is {what}")
+                raise self.unreadable(f"the file is {what}")
         if self._held.startswith(codecs.BOM_UTF8):
             self._take(len(codecs.BOM_UTF8))
         self._next()
@@ -100,15 +102,12 @@ class _Source:
                 yield self._object()
 
     def _is_ndjson(self) -> bool:
-        """Whether the first line is a JSON object, or none begins there, or, should it be broken, another is a session."""
+        """Whether a line is a whole document, or the first one is none, not even the beginning of one."""
         lines = bytes(self._held).split(b"\n")
-        if not self._ended:
-            lines.pop()
-        return not self._held.startswith(b"{") or any(
-            _has(line, "workspaceId" if number else None) for number, line in enumerate(lines) if line.startswith(b"{")
-        )
+        complete = lines if self._ended else lines[:-1]
+        return not self._held.startswith(b"{") or any(line.startswith(b'{"') and _is_json(line) for line in complete)
 
-    def _lines(self) -> Iterator[RawDocument]:
+    def _lines(self) -> Iterator[tuple[Place, bytes]]:
         while self._next():
             end = self._held.find(b"\n")
             while end < 0 and len(self._held) <= self._limit and self._more():
@@ -116,9 +115,9 @@ class _Source:
             end = len(self._held) if end < 0 else end
             if end > self._limit:
                 raise self._too_large()
-            yield RawDocument(self.line, self._take(end).rstrip(b" \t\r"))
+            yield self._place, self._take(end).rstrip(b" \t\r")
 
-    def _array(self, closing: bytes) -> Iterator[RawDocument]:
+    def _array(self, closing: bytes) -> Iterator[tuple[Place, bytes]]:
         if self._next() != b"]":
             yield self._object()
             while self._next() == b",":
@@ -132,7 +131,7 @@ class _Source:
         if self._next():
             raise self._unexpected("the file must end here, after its sessions")
 
-    def _object(self) -> RawDocument:
+    def _object(self) -> tuple[Place, bytes]:
         """The object that begins here, told by its brackets alone."""
         if not self._held.startswith(b"{"):
             raise self._unexpected("a document must begin with { here")
@@ -144,25 +143,24 @@ class _Source:
                 if kind in b"[{":
                     opened.append(kind)
                 elif opened.pop() != kind - 2:  # in ASCII a bracket stands two before the one that closes it
-                    raise Unreadable(self.line, f"the document that begins here has a {chr(kind)} that closes nothing")
+                    raise self.unreadable(f"the document that begins here has a {chr(kind)} that closes nothing")
                 if not opened and position <= self._limit:
-                    return RawDocument(self.line, self._take(position))
+                    return self._place, self._take(position)
             elif len(self._held) > self._limit:
                 break
             elif not self._more():
-                raise Unreadable(self.line, "the document that begins here has no end: the file is cut off")
+                raise self.unreadable("the document that begins here has no end: the file is cut off")
         raise self._too_large()
 
-    def _bson(self) -> Iterator[RawDocument]:
-        number = 0
+    def _bson(self) -> Iterator[tuple[Place, bytes]]:
+        self._place = self._place._replace(is_bson=True)
         while self._hold(4):
-            number += 1
             length = int.from_bytes(self._held[:4], "little")
             if not 5 <= length <= self._limit:
-                raise Unreadable(number, f"the length must be from 5 to {self._limit:,} bytes, not {length:,}", is_bson=True)
+                raise self.unreadable(f"the length must be from 5 to {self._limit:,} bytes, not {length:,}")
             if self._hold(length) < length:
-                raise Unreadable(number, "the document has no end: the file is cut off", is_bson=True)
-            yield RawDocument(number, self._take(length), is_bson=True)
+                raise self.unreadable("the document has no end: the file is cut off")
+            yield self._place, self._take(length)
 
     def _next(self) -> bytes:
         """The next character that is not white space, or nothing at the end of the stream."""
@@ -174,7 +172,9 @@ class _Source:
     def _take(self, length: int) -> bytes:
         taken = bytes(self._held[:length])
         del self._held[:length]
-        self.line += taken.count(b"\n")
+        name, number, is_bson = self._place
+        if passed := 1 if is_bson else taken.count(b"\n"):
+            self._place = Place(name, number + passed, is_bson)
         return taken
 
     def _hold(self, size: int) -> int:
@@ -191,12 +191,15 @@ class _Source:
             self._ended = not chunk
         return not self._ended
 
+    def unreadable(self, reason: str) -> Unreadable:
+        return Unreadable(self._place, reason)
+
     def _too_large(self) -> Unreadable:
-        return Unreadable(self.line, f"the document that begins here is larger than {self._limit:,} bytes")
+        return self.unreadable(f"the document that begins here is larger than {self._limit:,} bytes")
 
     def _unexpected(self, expected: str) -> Unreadable:
         found = repr(bytes(self._held[:20]).decode(errors="replace")) if self._held else "the end of the file"
-        return Unreadable(self.line, f"{expected}, but there is {found}")
+        return self.unreadable(f"{expected}, but there is {found}")
 
 
 class _PutBack:
@@ -211,10 +214,9 @@ class _PutBack:
         return taken or self._stream.read(size)
 
 
-def _has(line: bytes, name: str | None) -> bool:
-    """Whether a line is a JSON object, and has a member of this name."""
+def _is_json(line: bytes) -> bool:
     try:
-        value = orjson.loads(line)
+        orjson.loads(line)
     except orjson.JSONDecodeError:
         return False
-    return isinstance(value, dict) and (name is None or name in value)
+    return True

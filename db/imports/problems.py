@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from jsonschema_rs import ValidationError
@@ -29,11 +29,10 @@ class Problem(NamedTuple):
         return f"{''.join(names).removeprefix('.')} {self.reason}".lstrip()
 
 
-def in_one_line(problems: Iterable[Problem], *, id_name: str) -> str:
-    """All problems of a document in one line; `id_name` is the name that the document gives its `id`."""
-    told = [str(Problem((id_name,), each.reason) if each.path == ("id",) else each) for each in problems]
-    more = [f"and {len(told) - MAX_PROBLEMS:,} more"] if len(told) > MAX_PROBLEMS else []
-    return "; ".join(told[:MAX_PROBLEMS] + more)
+def in_one_line(problems: Sequence[Problem]) -> str:
+    """All problems of a document in one line."""
+    more = [f"and {len(problems) - MAX_PROBLEMS:,} more"] if len(problems) > MAX_PROBLEMS else []
+    return "; ".join([*map(str, problems[:MAX_PROBLEMS]), *more])
 
 
 def shown(value: object) -> str:
@@ -61,8 +60,11 @@ class SessionProblems:
         self._properties = {name: schemas.resolve(schema, components) for name, schema in session["properties"].items()}
         self._errors = schemas.compile_schema({"$ref": "#/components/schemas/Session"}, components).iter_errors
 
-    def find(self, document: dict[str, JSONValue], known: Iterable[Problem]) -> list[Problem]:
-        """Problems with names first; then the known ones and the schema's, one for each value, in the contract's order."""
+    def find(self, document: dict[str, JSONValue], known: Iterable[Problem], id_name: str) -> list[Problem]:
+        """Problems with names first; then the known ones and the schema's, one for each value, in the contract's order.
+
+        `id_name` is the name that the document gives its `id`.
+        """
         found = {each.path: each for each in known}
         misfits = {path[0] for path in found}
         missing = [name for name in self._required if name not in document and name not in misfits]
@@ -73,13 +75,18 @@ class SessionProblems:
                 missing = [each for each in missing if each not in nearest]
                 hint = f" (did you mean {nearest[0]}?)" if nearest else ""
                 problems.append(Problem((name,), f"is not a property of a session{hint}"))
-        problems += [Problem((name,), "is missing") for name in missing]
+        *others, last = [id_name if name == "id" else name for name in missing] or [""]
+        if others:
+            problems.append(Problem((), f"{', '.join(others)} and {last} are missing"))
+        elif last:
+            problems.append(Problem((last,), "is missing"))
         for error in sorted(self._errors(document), key=_rank):
             path = tuple(error.instance_path)
             if path and path[0] in self._properties and path[0] not in misfits:
                 found.setdefault(path, Problem(path, self._reason(error)))
         order = {name: place for place, name in enumerate(self._properties)}
-        return problems + sorted(found.values(), key=lambda each: order.get(str(each.path[0]), -1))
+        misfitting = sorted(found.values(), key=lambda each: order.get(str(each.path[0]), -1))
+        return problems + [Problem((id_name,), each.reason) if each.path == ("id",) else each for each in misfitting]
 
     def _reason(self, error: ValidationError) -> str:
         name, *rest = error.instance_path

@@ -33,7 +33,7 @@ from tests.contract.questions import PHASES, Outcome, ask, configuration
 ENGINES = ("sqlite", "postgresql")
 AUDIENCES = {"everybody": ("*", None), "tenant": (demo.FIRST_WORKSPACE, demo.FIRST_WORKSPACE)}
 """Who asks: the workspace that the token covers, and the one that is asked about; None is any."""
-MUST_MEET = {"everybody": {200, 400, 401, 404, 405}, "tenant": {200, 400, 401, 405}}
+MUST_MEET = {"everybody": {200, 400, 401, 404, 405}, "tenant": {200, 400, 401, 404, 405}}
 PROGRAM = str(Path(sys.executable).with_name("sessions-api"))
 
 
@@ -60,7 +60,7 @@ def database(engine: str) -> Iterator[str]:
 
 
 async def _fill(url: str) -> None:
-    opened = Database(url, read_only=False)
+    opened = Database(url)
     await migrate(opened)
     await demo.prepare(opened, load().schemas)
     await opened.close()

@@ -19,10 +19,6 @@ PHASES = {"examples", "coverage", "fuzzing"}
 
 @schemathesis.hook
 def before_call(_context: HookContext, case: Case[Any], _kwargs: dict[str, Any]) -> None:
-    # What makes a well-formed cursor good is the question that it was made for, which no schema can say.
-    cursor = (case.query or {}).get("cursor")
-    if isinstance(cursor, str) and re.fullmatch("[A-Za-z0-9_-]{1,512}", cursor):
-        del case.query["cursor"]
     # Starlette's routes match no path with a line feed in it, so that is a 404 of the router and never an id: a space, which
     # no id has either, stands for it. Path parameters are percent-encoded by now.
     for name, value in (case.path_parameters or {}).items():

@@ -1,21 +1,49 @@
-"""The server against its contract, asked by Schemathesis, in process, with every check and every phase on.
+"""The server against its contract, tested by Schemathesis over HTTP, with every check and every phase on.
 
-`make fuzz` asks a server process over HTTP, on both engines, more often and for as long as one likes.
+`make fuzz` does so on both engines, more often and for as long as one likes.
 """
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import schemathesis
 
-from tests.conftest import ClientOf, Mint
+from handlers.keys import StaticKeys, secret_key
+from server.settings import Settings
+from tests.conftest import SECRET, Mint
 from tests.contract.questions import PHASES, ask, configuration
+from tests.live import serving
+
+
+@pytest.fixture(scope="module")
+def address(sqlite_demo_url: str) -> Iterator[str]:
+    """The address of the contract of a server with the demo data."""
+    with serving(Settings(StaticKeys((secret_key(SECRET),)), sqlite_demo_url)) as served:
+        yield f"http://127.0.0.1:{served.port}/openapi.yaml"
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_no_answer_to_any_question_breaks_the_contract(
-    client_of: ClientOf, sqlite_demo_url: str, mint: Mint, seed: int
-) -> None:
-    app = client_of(sqlite_demo_url).app
-    outcome = ask(schemathesis.openapi.from_asgi("/openapi.json", app, config=configuration(seed)), mint(workspaces=["*"]))
+def test_no_response_to_any_request_breaks_the_contract(address: str, mint: Mint, seed: int) -> None:
+    outcome = ask(schemathesis.openapi.from_url(address, config=configuration(seed)), mint(workspaces=["*"]))
     assert outcome.failures == []
     assert outcome.phases >= PHASES
-    assert outcome.statuses >= {200, 400, 401, 404, 405}  # it has asked well enough to be refused in every way it can
+    assert outcome.statuses >= {200, 400, 401, 404, 405}  # every kind of refusal that a request can cause
+
+
+def test_a_first_run_of_a_client_without_any_configuration_finds_nothing(address: str, mint: Mint, tmp_path: Path) -> None:
+    token = mint(workspaces=["*"])
+    run = subprocess.run(
+        [
+            Path(sys.executable).with_name("st"),
+            *("run", address, "--seed", "1", "--no-color", "-H", f"Authorization: Bearer {token}"),
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "No issues found" in run.stdout, run.stdout
+    assert run.returncode == 0

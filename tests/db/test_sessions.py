@@ -75,7 +75,8 @@ def queries(random: Random) -> Iterator[SessionQuery]:
             random.choice(STAFF),
             moment(*MOMENTS),
         ]
-        yield SessionQuery("w", *(value if is_chosen else None for is_chosen, value in zip(chosen, values, strict=True)))
+        filters: list[Any] = [value if is_chosen else None for is_chosen, value in zip(chosen, values, strict=True)]
+        yield SessionQuery("w", *filters)
 
 
 def passes(document: dict[str, Any], query: SessionQuery) -> bool:

@@ -6,7 +6,7 @@ import httpx
 import pytest
 import zstandard
 
-from handlers.encodings import CODINGS, SMALLEST, choose_coding, compress
+from handlers.encodings import CODINGS, MIN_SIZE, choose_coding, compress
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,13 @@ from handlers.encodings import CODINGS, SMALLEST, choose_coding, compress
         ("gzip;q=0.5, zstd;q=0.9", "zstd"),
         ("gzip;q=0", None),
         ("gzip; q=0, zstd; q=0", None),
-        ("*", "zstd"),
+        ("*", "gzip"),
+        ("*, zstd", "zstd"),
+        ("zstd;q=0.5, *", "gzip"),
+        ("gzip;q=0, *", None),
+        ("identity, *;q=0.5", None),
+        ("*;q=0.5, identity;q=0.2", "gzip"),
+        ("br, " * 60 + "gzip", None),  # a client names ten at most
         ("*;q=0", None),
         ("zstd;q=0, *", "gzip"),
         ("identity", None),
@@ -82,7 +88,7 @@ def test_a_coded_answer_is_the_answer(long: httpx.Client, query: str, coding: st
 
 def test_an_answer_that_fits_a_packet_is_left_as_it_is(long: httpx.Client) -> None:
     headers, body = raw(long, "?limit=1&sort=-date", "gzip, zstd")
-    assert len(body) < SMALLEST
+    assert len(body) < MIN_SIZE
     assert "content-encoding" not in headers
 
 

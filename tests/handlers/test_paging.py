@@ -86,7 +86,7 @@ def test_a_limit_that_is_not_a_whole_number_from_1_to_1000_is_refused(client: ht
     response = client.get(PATH, params={"limit": limit})
     assert response.status_code == 400
     assert response.json()["errors"] == [
-        {"in": "query", "name": "limit", "message": "must be a whole number from 1 to 1000"}
+        {"location": "query", "name": "limit", "message": "must be a whole number from 1 to 1000"}
     ]
 
 

@@ -1,6 +1,7 @@
 """When something fails: a clear problem, the right status, nothing leaked, and recovery without a restart."""
 
 import asyncio
+import json
 import logging
 import sqlite3
 from collections.abc import Callable
@@ -14,13 +15,13 @@ from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive, Scope, Send
 
 from db.demo import DOCUMENTED_SESSION
-from db.errors import DatabaseUnavailable, WorkspaceNotFound
+from db.errors import DatabaseUnavailable, TooManySnapshots, WorkspaceNotFound
 from handlers.keys import KeysUnavailable
-from handlers.problems import ProblemEdge, problem_of
+from handlers.problems import ProblemDetailsMiddleware, problem_of
 from handlers.rate import TooManyRequests
 from handlers.security import AccessRefused, TokenRefused
 from openapi.contract import load
-from openapi.errors import ContractViolation, InvalidParameters
+from openapi.errors import ContractViolation, InvalidParameters, PageNotFound
 from tests.conftest import WORKSPACE, ClientOf, Databases, Mint, Store
 
 PATH = f"/v1/workspace/{WORKSPACE}/sessions"
@@ -83,61 +84,65 @@ def refuses_to_answer(response: httpx.Response, log: str, place: str) -> None:
     assert "SECRET" not in log + response.text
 
 
+def plant_document(url: str, document: str) -> None:
+    """Write a document that the tables refuse in place of the one that is stored."""
+    literal = document.replace("'", "''")
+    plant(url, f"UPDATE sessions SET document = '{literal}'")
+
+
 @pytest.mark.parametrize(
-    ("statement", "place"),
+    ("change", "place"),
     [
-        ("UPDATE sessions SET status = 'SECRET'", "enum at sessions/0/status"),
-        ("UPDATE sessions SET date = 'SECRET'", "sessions/0/date"),
-        ("UPDATE sessions SET date = '2024-02-30T00:00:00.000Z'", "format at sessions/0/date"),
-        ("UPDATE sessions SET created_at = '2024-01-15T10:00:00Z'", "sessions/0/createdAt"),
-        ("UPDATE sessions SET updated_at = ''", "sessions/0/updatedAt"),
-        ("UPDATE sessions SET start_time = '24:00'", "pattern at sessions/0/startTime"),
-        ("UPDATE sessions SET end_time = '9:00'", "sessions/0/endTime"),
-        ("UPDATE sessions SET duration_minutes = -1", "minimum at sessions/0/durationMinutes"),
-        ("UPDATE sessions SET duration_minutes = 525601", "maximum at sessions/0/durationMinutes"),
-        (f"UPDATE clients SET name = '{'x' * 1001}'", "maxLength at sessions/0/clientName"),
-        (f"UPDATE services SET name = '{'x' * 1001}'", "maxLength at sessions/0/serviceNames/0"),
-        ("""UPDATE sessions SET notes = '["SECRET"]'""", "type at sessions/0/notes/0"),
-        ("""UPDATE sessions SET attachments = '[{}, null]'""", "type at sessions/0/attachments/1"),
-        ("""UPDATE sessions SET field_values = '[[]]'""", "type at sessions/0/fieldValues/0"),
+        ({"status": "SECRET"}, "enum at status"),
+        ({"id": "SECRET id"}, "pattern at id"),
+        ({"staffName": 5}, "type at staffName"),
+        ({"date": "SECRET"}, "format at date"),
+        ({"date": "2024-02-30T00:00:00.000Z"}, "format at date"),
+        ({"createdAt": "2024-01-15T10:00"}, "format at createdAt"),
+        ({"updatedAt": ""}, "format at updatedAt"),
+        ({"startTime": "24:00"}, "pattern at startTime"),
+        ({"endTime": "9:00"}, "at endTime"),
+        ({"durationMinutes": -1}, "minimum at durationMinutes"),
+        ({"durationMinutes": 525601}, "maximum at durationMinutes"),
+        ({"clientName": "x" * 1001}, "maxLength at clientName"),
+        ({"serviceNames": ["x" * 1001]}, "maxLength at serviceNames/0"),
+        ({"notes": ["SECRET"]}, "type at notes/0"),
+        ({"attachments": [{}, None]}, "type at attachments/1"),
+        ({"fieldValues": [[]]}, "type at fieldValues/0"),
+        ({"invoice": [1]}, "type at invoice"),
+        ({"SECRET": 1}, "at its root"),
+        ({"workspaceId": "another"}, "a document belongs to another workspace"),
     ],
 )
-def test_a_row_that_breaks_the_contract_is_never_answered(
-    get: Get, database_url: str, caplog: pytest.LogCaptureFixture, statement: str, place: str
+def test_a_document_that_breaks_the_contract_never_leaves(
+    get: Get, database_url: str, caplog: pytest.LogCaptureFixture, change: dict[str, Any], place: str
 ) -> None:
-    plant(database_url, statement)
+    plant_document(database_url, json.dumps({**DOCUMENTED_SESSION, **change}, ensure_ascii=False))
     refuses_to_answer(get(), caplog.text, place)
 
 
-@pytest.mark.parametrize(
-    ("statement", "place"),
-    [
-        ("UPDATE sessions SET id = 'SECRET id'", "pattern at sessions/0/id"),
-        ("UPDATE sessions SET name = 'SECRET' || char(0)", "pattern at sessions/0/name"),
-        ("UPDATE staff SET name = 'SECRET' || char(0)", "pattern at sessions/0/staffName"),
-        ("UPDATE services SET name = char(0)", "pattern at sessions/0/serviceNames/0"),
-    ],
-)
-def test_what_only_sqlite_can_hold_is_never_answered_either(
-    get_from_file: Get, sqlite_url: str, caplog: pytest.LogCaptureFixture, statement: str, place: str
+@pytest.mark.parametrize("change", [{"name": "SECRET\0"}, {"serviceNames": ["\0", ""]}], ids=str)
+def test_a_nul_that_only_sqlite_can_hold_never_leaves_either(
+    get_from_file: Get, sqlite_url: str, caplog: pytest.LogCaptureFixture, change: dict[str, Any]
 ) -> None:
-    plant(sqlite_url, statement)
-    refuses_to_answer(get_from_file(), caplog.text, place)
+    plant_document(sqlite_url, json.dumps({**DOCUMENTED_SESSION, **change}, ensure_ascii=False))
+    refuses_to_answer(get_from_file(), caplog.text, f"at {next(iter(change))}")
 
 
 @pytest.mark.parametrize(
-    "statement",
+    ("written", "instead"),
     [
-        "UPDATE sessions SET notes = 'not json'",
-        "UPDATE sessions SET invoice = '[1]'",
-        "UPDATE sessions SET invoice = '1e400'",
+        ('"status":"scheduled"', '"status":"scheduled","status":"SECRET"'),
+        ('"fieldValues":[]', '"fieldValues":[{"a":1,"a":2}]'),
     ],
 )
-def test_open_parts_that_cannot_be_read_are_a_500_and_not_an_answer(get: Get, database_url: str, statement: str) -> None:
-    plant(database_url, statement)
-    response = get()
-    assert response.status_code == 500
-    assert response.headers["content-type"] == "application/problem+json"
+def test_a_document_that_readers_of_json_read_differently_never_leaves(
+    get: Get, database_url: str, caplog: pytest.LogCaptureFixture, written: str, instead: str
+) -> None:
+    document = json.dumps(DOCUMENTED_SESSION, ensure_ascii=False, separators=(",", ":"))
+    assert written in document
+    plant_document(database_url, document.replace(written, instead))
+    refuses_to_answer(get(), caplog.text, "a document is not JSON that all readers read alike")
 
 
 def put_away(file: Path) -> None:
@@ -201,7 +206,7 @@ def test_a_file_that_is_replaced_while_serving_is_read_from_then_on(
 def test_reading_goes_on_while_another_process_writes(get_from_file: Get, sqlite_url: str) -> None:
     writer = sqlite3.connect(file_of(sqlite_url), isolation_level=None)
     writer.execute("BEGIN EXCLUSIVE")
-    writer.execute("UPDATE sessions SET status = 'cancelled'")
+    writer.execute("UPDATE sessions SET document = replace(document, 'scheduled', 'cancelled')")
     assert get_from_file().json() == {"sessions": [DOCUMENTED_SESSION]}
     writer.execute("COMMIT")
     writer.close()
@@ -211,7 +216,8 @@ def test_reading_goes_on_while_another_process_writes(get_from_file: Get, sqlite
 @pytest.mark.parametrize(
     ("error", "status"),
     [
-        (InvalidParameters([{"in": "query", "name": "x", "message": "is wrong"}]), 400),
+        (InvalidParameters([{"location": "query", "name": "x", "message": "is wrong"}]), 400),
+        (PageNotFound([{"location": "query", "name": "cursor", "message": "is wrong"}]), 404),
         (TokenRefused("No."), 401),
         (AccessRefused("No.", ["sessions.view"]), 403),
         (TooManyRequests(5), 429),
@@ -224,6 +230,7 @@ def test_reading_goes_on_while_another_process_writes(get_from_file: Get, sqlite
         (RecursionError(), 500),
         (DatabaseUnavailable("SECRET"), 503),
         (KeysUnavailable("SECRET"), 503),
+        (TooManySnapshots(), 503),
     ],
 )
 def test_the_class_of_an_error_decides_its_status_and_its_body_keeps_the_contract(error: Exception, status: int) -> None:
@@ -232,6 +239,16 @@ def test_the_class_of_an_error_decides_its_status_and_its_body_keeps_the_contrac
     body = httpx.Response(200, content=problem.body()).json()
     OPERATION.responses[status](body)
     assert "SECRET" not in problem.body().decode()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "detail"),
+    [(1, "Rate limit exceeded; retry in 1 second."), (12, "Rate limit exceeded; retry in 12 seconds.")],
+)
+def test_a_429_says_when_to_retry(seconds: int, detail: str) -> None:
+    problem = problem_of(TooManyRequests(seconds))
+    assert problem.detail == detail
+    assert problem.headers == {"retry-after": str(seconds)}
 
 
 def call(app: Callable[[Scope, Receive, Send], Any], scope: dict[str, Any]) -> list[Message]:
@@ -255,7 +272,7 @@ def test_an_unexpected_error_is_logged_with_its_traceback_and_shown_without(capl
     async def app(_scope: Scope, _receive: Receive, _send: Send) -> None:
         raise RuntimeError("the real reason")
 
-    start, body = call(ProblemEdge(app), HTTP)
+    start, body = call(ProblemDetailsMiddleware(app), HTTP)
     assert start["status"] == 500
     assert b"the real reason" not in body["body"]
     assert "Traceback" in caplog.text
@@ -270,11 +287,11 @@ def test_an_answer_that_has_begun_is_cut_off_and_never_followed_by_another(caplo
         raise RuntimeError("too late")
 
     with pytest.raises(RuntimeError, match="too late"):
-        call(ProblemEdge(app), HTTP)
+        call(ProblemDetailsMiddleware(app), HTTP)
 
 
 def test_what_is_not_http_passes_the_edge_untouched() -> None:
     async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
         await send({"type": "lifespan.startup.complete"})
 
-    assert call(ProblemEdge(app), {"type": "lifespan"}) == [{"type": "lifespan.startup.complete"}]
+    assert call(ProblemDetailsMiddleware(app), {"type": "lifespan"}) == [{"type": "lifespan.startup.complete"}]

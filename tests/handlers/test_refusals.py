@@ -1,12 +1,18 @@
-"""Who is refused, with what, and in which order."""
+"""Refusals: their order, their bodies and their cost."""
 
+import asyncio
+import sys
+from collections.abc import Awaitable
 from typing import Any
 
 import httpx
 import pytest
 
+from handlers.keys import StaticKeys, secret_key
 from openapi.contract import load
-from tests.conftest import WORKSPACE, ClientOf, Mint
+from server.app import create_app
+from server.settings import Settings
+from tests.conftest import SECRET, WORKSPACE, ClientOf, Mint
 
 PATH = f"/v1/workspace/{WORKSPACE}/sessions"
 OTHER = "507f191e810c19729de860ff"
@@ -22,7 +28,10 @@ def is_problem(response: httpx.Response, status: int) -> dict[str, Any]:
     OPERATION.responses[status](body)
     assert body["status"] == status
     assert body["title"] == response.reason_phrase
-    assert "errors" in body if status == 400 else "errors" not in body
+    if status == 400:
+        assert body["errors"]
+    elif status != 404:
+        assert "errors" not in body
     if status in (401, 403):
         assert response.headers["www-authenticate"].startswith('Bearer realm="sessions"')
     return body
@@ -166,3 +175,99 @@ def test_a_head_request_gets_the_headers_of_the_get_and_no_body(client: httpx.Cl
 
 def test_problems_are_not_kept_by_caches(client: httpx.Client) -> None:
     assert client.get(PATH).headers["cache-control"] == "no-store"
+
+
+def test_one_400_names_a_bad_cursor_beside_the_others(client: httpx.Client, mint: Mint) -> None:
+    body = is_problem(client.get(f"{PATH}?limit=0&cursor=a.b", headers=bearer(mint())), 400)
+    assert [error["name"] for error in body["errors"]] == ["limit", "cursor"]
+
+
+def test_a_bad_header_is_named_with_the_rest(client: httpx.Client, mint: Mint) -> None:
+    body = is_problem(client.get(f"{PATH}?limit=0", headers={**bearer(mint()), "If-None-Match": "x" * 8193}), 400)
+    assert [(error["location"], error["name"]) for error in body["errors"]] == [
+        ("query", "limit"),
+        ("header", "If-None-Match"),
+    ]
+
+
+@pytest.mark.parametrize("cursor", ["a", "junk", "W10", "A" * 512])
+def test_a_well_formed_cursor_that_names_no_page_is_404_and_named(client: httpx.Client, mint: Mint, cursor: str) -> None:
+    body = is_problem(client.get(f"{PATH}?limit=1&cursor={cursor}", headers=bearer(mint())), 404)
+    assert body["detail"] == "There is no such page; start again without cursor."
+    assert [(error["location"], error["name"]) for error in body["errors"]] == [("query", "cursor")]
+
+
+@pytest.mark.parametrize("query", ["status[]=scheduled", "serviceIds[]=a", "clientId[]=a", "limit[]=1", "dateFrom[gte]=x"])
+def test_the_hint_for_a_bracketed_name_works_when_it_is_followed(client: httpx.Client, mint: Mint, query: str) -> None:
+    body = is_problem(client.get(f"{PATH}?{query}", headers=bearer(mint())), 400)
+    hint = body["errors"][0]["message"].partition("; write ")[2].removesuffix(" for several values")
+    assert client.get(f"{PATH}?{hint}", headers=bearer(mint())).status_code == 200
+
+
+ABUSE = [
+    "&".join(f"clientId{number}" for number in range(1600)),
+    "&".join(f"sserviceiddateffromclientstatus{number}" for number in range(450)),
+    "&".join(f"sserviceiddateffromclientstatus{number}" for number in range(3)),
+    "&".join(f"clientI{number}" for number in range(3)),
+    "clientIdx" * 1800,
+    "a=&" * 5000,
+    "%61%62=&" * 2000,
+    "limit=1&" * 2000,
+    "serviceIds=a&" * 1200,
+    "serviceIds=" + "," * 16_000,
+    "serviceIds=" + "%2C" * 5300,
+    "serviceIds=" + "a%2C" * 4000,
+    "serviceIds[]=a&" * 1000,
+    "dateFrom=2024-01-20T00:00:00." + "0" * 16_000,
+    "limit=" + "9" * 16_000,
+    "cursor=" + "A" * 16_000,
+]
+"""Queries of up to 16 KB that ask for as much work as they can."""
+
+
+def test_no_refusal_makes_more_than_five_times_the_calls_of_a_plain_request(sqlite_demo_url: str, mint: Mint) -> None:
+    app = create_app(Settings(StaticKeys((secret_key(SECRET),)), sqlite_demo_url))
+    token = mint().encode()
+
+    async def ask(query: str) -> int:
+        statuses: list[int] = []
+
+        async def receive() -> dict[str, Any]:
+            await asyncio.sleep(60)
+            return {"type": "http.disconnect"}
+
+        async def send(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                statuses.append(message["status"])
+
+        headers = [(b"host", b"tests"), (b"authorization", b"Bearer " + token)]
+        scope = {"type": "http", "http_version": "1.1", "method": "GET", "scheme": "http", "root_path": "", "path": PATH}
+        await app({**scope, "raw_path": PATH.encode(), "query_string": query.encode(), "headers": headers}, receive, send)
+        return statuses[0]
+
+    async def compare() -> None:
+        for query in ("", *ABUSE):
+            await ask(query)  # what happens once in a process is not counted
+        plain, status = await calls_of(ask("limit=50"))
+        assert status == 200
+        costs = {f"{number}: {query[:40]}": await calls_of(ask(query)) for number, query in enumerate(ABUSE)}
+        assert {query: cost for query, cost in costs.items() if cost[0] > 5 * plain or cost[1] != 400} == {}
+
+    asyncio.run(compare())
+
+
+async def calls_of(work: Awaitable[int]) -> tuple[int, int]:
+    """How many Python functions are called in this thread until it is done, and what it returns."""
+    counted = 0
+
+    def count(_frame: object, event: str, _argument: object) -> None:
+        nonlocal counted
+        counted += event == "call"
+
+    before: Any = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        result = await work
+    finally:
+        sys.setprofile(before)
+    return counted, result

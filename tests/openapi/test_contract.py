@@ -1,12 +1,16 @@
-"""The contract itself, and what the server does with one that is not in order."""
+"""The contract itself, and the refusal of one that is not in order."""
 
 import copy
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from openapi_spec_validator import validate
 
 from db.demo import DOCUMENTED_SESSION
@@ -45,6 +49,33 @@ def test_a_session_has_exactly_its_twenty_properties_all_required_and_no_others(
     assert len(session["properties"]) == 20
 
 
+@pytest.mark.parametrize("name", ["date", "createdAt", "updatedAt"])
+def test_a_moment_is_a_date_time_without_rules_for_text_and_with_a_description_of_its_own(name: str) -> None:
+    schema = DOCUMENT["components"]["schemas"]["Session"]["properties"][name]
+    assert (schema["type"], schema["format"]) == ("string", "date-time")
+    assert set(schema) == {"type", "format", "description", "example"}
+
+
+def test_the_orders_have_names_for_generated_enums() -> None:
+    sort = DOCUMENT["components"]["schemas"]["SessionSort"]
+    assert dict(zip(sort["x-enum-varnames"], sort["enum"], strict=True)) == {
+        "DATE": "date",
+        "DATE_DESC": "-date",
+        "UPDATED_AT": "updatedAt",
+        "UPDATED_AT_DESC": "-updatedAt",
+    }
+
+
+def test_no_property_has_a_name_that_is_a_keyword_of_a_common_language() -> None:
+    keywords = {"in", "from", "class", "default", "self", "var", "func", "end", "import", "public", "package"}
+    schemas = DOCUMENT["components"]["schemas"]
+    assert {name for schema in schemas.values() for name in schema.get("properties", {})} & keywords == set()
+
+
+def test_the_server_is_where_the_document_was_read() -> None:
+    assert [server["url"] for server in DOCUMENT["servers"]] == ["."]
+
+
 def test_everything_that_a_reader_meets_has_a_description() -> None:
     bare = [
         f"{kind}/{name}"
@@ -57,8 +88,8 @@ def test_everything_that_a_reader_meets_has_a_description() -> None:
 
 def test_every_parameter_and_every_error_has_an_example() -> None:
     components = DOCUMENT["components"]
-    # A cursor goes with one question only; Swagger UI would fill an example in, and it would be refused.
-    parameters = {name: item for name, item in components["parameters"].items() if name != "Cursor"}
+    # A cursor or an entity tag belongs to one list; Swagger UI would fill an example in, and the server would refuse it.
+    parameters = {name: item for name, item in components["parameters"].items() if name not in ("Cursor", "IfNoneMatch")}
     bare = [name for name, item in parameters.items() if not {"example", "examples"} & set(item)]
     bare += [
         name
@@ -84,6 +115,7 @@ def _at(document: dict[str, Any], *path: str) -> Any:
 
 _OPERATION = ("paths", "/v1/workspace/{workspaceId}/sessions", "get")
 _PARAMETERS = ("components", "parameters")
+_SCHEMAS = ("components", "schemas")
 
 
 @pytest.mark.parametrize(
@@ -101,7 +133,35 @@ _PARAMETERS = ("components", "parameters")
         (lambda d: _at(d, *_PARAMETERS, "ServiceIds", "schema").pop("minItems"), "give it minItems"),
         (lambda d: _at(d, *_PARAMETERS, "Status").update(schema={"type": "number", "description": "N."}), "type number"),
         (lambda d: _at(d, *_PARAMETERS, "Status").update(schema={"type": "string"}), "lacks 'description'"),
-        (lambda d: _at(d, *_PARAMETERS, "Status").update({"in": "header"}), "stands in header"),
+        (lambda d: _at(d, *_PARAMETERS, "Status").update({"in": "cookie"}), "is in cookie"),
+        (lambda d: _at(d, *_PARAMETERS, "IfNoneMatch").update(name="Accept"), "OpenAPI describes elsewhere"),
+        (lambda d: _at(d, *_PARAMETERS, "ServiceIds", "schema").pop("maxItems"), "give it maxItems"),
+        (
+            lambda d: _at(d, *_SCHEMAS, "DateTimeFilter").update(maxLength=30),
+            "components/schemas/DateTimeFilter: has a format, so it must not have maxLength",
+        ),
+        (
+            lambda d: _at(d, *_SCHEMAS, "Session", "properties", "date").update(pattern="^.*$", minLength=1),
+            "components/schemas/Session/properties/date: has a format, so it must not have pattern, minLength",
+        ),
+        (
+            lambda d: _at(d, *_SCHEMAS).update(status={"type": "string"}),
+            "components/parameters/Status: has the name of the schema status",
+        ),
+        (
+            lambda d: _at(d, *_SCHEMAS, "SessionSort")["x-enum-varnames"].pop(),
+            "components/schemas/SessionSort/x-enum-varnames",
+        ),
+        (
+            lambda d: _at(d, *_SCHEMAS, "SessionSort").update({"x-enum-varnames": ["A", "A", "B", "C"]}),
+            "must give each value of enum a name of its own",
+        ),
+        (lambda d: _at(d, *_SCHEMAS, "Id").update(pattern="("), "'(' is not a 'regex'"),
+        (lambda d: _at(d, *_SCHEMAS, "Id").update(pattern="(?=a)"), "components/schemas/Id: cannot be compiled"),
+        (
+            lambda d: _at(d, *_SCHEMAS, "Session", "properties", "clientName").update(example=1),
+            "components/schemas/Session/properties/clientName/example",
+        ),
         (
             lambda d: _at(d, *_PARAMETERS, "ClientId").update(example="no id"),
             "components/parameters/ClientId/example",
@@ -111,6 +171,10 @@ _PARAMETERS = ("components", "parameters")
             lambda d: _at(d, "components", "responses", "NotFound", "content").update({"text/plain": {}}),
             "response 404 must be application/problem+json",
         ),
+        (
+            lambda d: _at(d, "components", "responses", "NotFound", "content", "application/problem+json").pop("schema"),
+            "response 404 has no schema",
+        ),
         (lambda d: _at(d, *_OPERATION).update(requestBody={"content": {}}), "requestBody"),
     ],
 )
@@ -119,29 +183,195 @@ def test_a_contract_that_is_not_in_order_is_refused_with_the_place(
 ) -> None:
     document = copy.deepcopy(DOCUMENT)
     spoil(document)
-    file = tmp_path / "openapi.yaml"
-    file.write_text(yaml.safe_dump(document, allow_unicode=True), encoding="utf-8")
-    with pytest.raises(ContractError) as refused:
-        load(file)
-    assert problem in str(refused.value)
+    assert problem in str(refusal(tmp_path, document))
 
 
 def test_all_problems_are_named_at_once(tmp_path: Path) -> None:
     document = copy.deepcopy(DOCUMENT)
     _at(document, "components", "schemas", "Id")["example"] = "no id"
     _at(document, *_OPERATION).pop("x-required-scopes")
-    file = tmp_path / "openapi.yaml"
-    file.write_text(yaml.safe_dump(document, allow_unicode=True), encoding="utf-8")
+    assert len(refusal(tmp_path, document).problems) == 2
+
+
+def refusal(folder: Path, document: dict[str, Any] | str) -> ContractError:
+    """The error of a contract that cannot be loaded."""
+    text = document if isinstance(document, str) else json.dumps(document)
+    file = folder / "openapi.yaml"
+    file.write_text(text, encoding="utf-8")
     with pytest.raises(ContractError) as refused:
         load(file)
-    assert len(refused.value.problems) == 2
+    return refused.value
 
 
-@pytest.mark.parametrize("text", ["a: [", "openapi: 3.0.3\nopenapi: 3.0.3\n", "- a", "null", "\tx"])
-def test_a_file_that_is_no_yaml_document_of_openapi_is_refused(tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize(
+    ("place", "reference", "problem"),
+    [
+        (("schemas", "Session", "properties", "id"), "#/components/schemas/Idd", "did you mean #/components/schemas/Id?"),
+        (("schemas", "Session", "properties", "id"), "#/components/schema/Id", "did you mean #/components/schemas/Id?"),
+        (("schemas", "Session", "properties", "id"), "#/components/schemas", "names nothing"),
+        (("schemas", "Session", "properties", "id"), "#/paths", "names nothing"),
+        (("schemas", "Session", "properties", "id"), "other.yaml#/Id", "is outside this file"),
+        (("schemas", "Session", "properties", "id"), "https://example.org/x", "is outside this file"),
+        (("schemas", "Session", "properties", "id"), 5, "is not text"),
+        (("schemas", "Session", "properties", "serviceIds", "items"), "#/components/schemas/ID", "#/components/schemas/Id?"),
+        (("schemas", "Session", "properties", "id"), "#/components/responses/NotFound", "one of #/components/schemas/"),
+        (("responses", "NotFound"), "#/components/responses/NotFond", "names nothing"),
+        (("responses", "NotFound"), "#/components/schemas/Problem", "one of #/components/responses/"),
+        (("responses", "NotFound", "headers", "RateLimit"), "#/components/headers/Ratelimit", "headers/RateLimit?"),
+        (("parameters", "ClientId"), "#/components/parameters/ClientID", "names nothing"),
+        (("parameters", "ClientId", "schema"), "#/components/parameters/StaffId", "one of #/components/schemas/"),
+    ],
+)
+def test_a_mistyped_reference_is_named_with_its_place(
+    tmp_path: Path, place: tuple[str, ...], reference: object, problem: str
+) -> None:
+    document = copy.deepcopy(DOCUMENT)
+    _at(document, "components", *place[:-1])[place[-1]] = {"$ref": reference}
+    error = refusal(tmp_path, document)
+    (told,) = [each for each in error.problems if each.startswith(f"components/{'/'.join(place)}/$ref: ")]
+    assert problem in told
+
+
+@pytest.mark.parametrize("name", ["example", "value", "enum", "default", "$ref", "schemas", "properties", "headers"])
+def test_a_reference_below_a_property_of_any_name_is_looked_at(tmp_path: Path, name: str) -> None:
+    document = copy.deepcopy(DOCUMENT)
+    document["components"]["schemas"]["Note"]["properties"] = {name: {"$ref": "#/components/schemas/Idd"}}
+    (problem,) = refusal(tmp_path, document).problems
+    assert problem.startswith(f"components/schemas/Note/properties/{name}/$ref: #/components/schemas/Idd names nothing")
+    document["components"]["schemas"]["Note"]["properties"] = {name: {"$ref": "#/components/schemas/Id"}}
     file = tmp_path / "openapi.yaml"
-    file.write_text(text)
-    with pytest.raises(ContractError):
+    file.write_text(json.dumps(document), encoding="utf-8")
+    assert load(file).operations
+
+
+@pytest.mark.parametrize(
+    ("spoil", "problem"),
+    [
+        (lambda c: c["schemas"].update(Note={"$ref": "#/components/schemas/Note"}), "components/schemas/Note: is circular"),
+        (
+            lambda c: c["schemas"].update(
+                Note={"$ref": "#/components/schemas/Attachment"}, Attachment={"$ref": "#/components/schemas/Note"}
+            ),
+            "schemas/Attachment → #/components/schemas/Note → #/components/schemas/Attachment",
+        ),
+        (
+            lambda c: c["schemas"].update(Note={"allOf": [{"$ref": "#/components/schemas/Note"}]}),
+            "components/schemas/Note: is circular",
+        ),
+        (
+            lambda c: c["schemas"].update(
+                Note={"anyOf": [{"type": "object"}, {"not": {"$ref": "#/components/schemas/Attachment"}}]},
+                Attachment={"oneOf": [{"$ref": "#/components/schemas/Note"}]},
+            ),
+            "is circular",
+        ),
+        (
+            lambda c: c["parameters"].update(ClientId={"$ref": "#/components/parameters/ClientId"}),
+            "components/parameters/ClientId: is circular",
+        ),
+        (
+            lambda c: c["responses"].update(NotFound={"$ref": "#/components/responses/NotFound"}),
+            "components/responses/NotFound: is circular",
+        ),
+    ],
+)
+def test_a_reference_that_never_ends_is_named(tmp_path: Path, spoil: Callable[[dict[str, Any]], None], problem: str) -> None:
+    document = copy.deepcopy(DOCUMENT)
+    spoil(document["components"])
+    assert problem in str(refusal(tmp_path, document))
+
+
+def test_a_schema_may_contain_itself_as_a_property_or_an_item(tmp_path: Path) -> None:
+    document = copy.deepcopy(DOCUMENT)
+    note = {"$ref": "#/components/schemas/Note"}
+    document["components"]["schemas"]["Note"]["properties"] = {"reply": note, "replies": {"type": "array", "items": note}}
+    file = tmp_path / "openapi.yaml"
+    file.write_text(json.dumps(document), encoding="utf-8")
+    assert load(file).operations
+
+
+@pytest.mark.parametrize(
+    ("written", "instead", "problem"),
+    [
+        ("[scheduled, in-progress", "[no, in-progress", "enum/0: no is a boolean in YAML 1.1 and text in YAML 1.2"),
+        ("[scheduled, in-progress", "[Yes, in-progress", "enum/0: Yes is a boolean in YAML 1.1 and text in YAML 1.2"),
+        ("[scheduled, in-progress", "[scheduled, OFF", "enum/1: OFF is a boolean in YAML 1.1 and text in YAML 1.2"),
+        ("    SessionStatus:", "    on:", "components/schemas: on is a boolean in YAML 1.1"),
+        ("    SessionStatus:", "    true:", "components/schemas: a key must be text; write it in quotes"),
+        ("    SessionStatus:", "    1.5:", "components/schemas: a key must be text; write it in quotes"),
+        ("    SessionStatus:", "    ? [a, b]\n    :", "components/schemas: a key must be text; write it in quotes"),
+        ("    SessionStatus:", "    Name:", "components/schemas: the key Name appears twice; the first is in line"),
+        ("example: '10:00'", "example: 10:00", "example: 10:00 is a number in YAML 1.1 and text in YAML 1.2"),
+        ("example: '10:00'", "example: 2024-01-20", "example: 2024-01-20 is a date in YAML 1.1 and text in YAML 1.2"),
+        ("example: '10:00'", "example: 0123", "example: 0123 is octal in YAML 1.1 and decimal in YAML 1.2"),
+        ("example: '10:00'", "example: 507e12", "example: 507e12 is text in YAML 1.1 and a number in YAML 1.2"),
+        ("example: '10:00'", "example: 1_000", "example: 1_000 is a number in YAML 1.1 and text in YAML 1.2"),
+        ("example: '10:00'", "example: 0o17", "example: 0o17 is text in YAML 1.1 and a number in YAML 1.2"),
+        ("    SessionStatus:", "    <<:", "<< is a merge in YAML 1.1 and text in YAML 1.2"),
+    ],
+)
+def test_yaml_that_readers_could_misread_is_named_with_its_line_and_place(
+    tmp_path: Path, written: str, instead: str, problem: str
+) -> None:
+    text = CONTRACT.read_text(encoding="utf-8")
+    assert text.count(written) == 1
+    (told,) = refusal(tmp_path, text.replace(written, instead)).problems
+    line = text[: text.index(written)].count("\n") + 1
+    assert told.startswith(f"line {line}, components/schemas")
+    assert problem in told
+
+
+def test_every_surprise_of_a_file_is_named_at_once(tmp_path: Path) -> None:
+    problems = refusal(tmp_path, "openapi: 3.0.3\na: no\na: [yes, 010]\nb: {c: 1, c: 2, c: 3}\n").problems
+    assert [problem.partition(",")[0] for problem in problems] == [
+        "line 2",
+        "line 3",
+        "line 3",
+        "line 3",
+        "line 4",
+        "line 4",
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "a: [",
+        "- a",
+        "null",
+        "\tx",
+        "a: *b",
+        "a: &a [*a]",
+        "openapi: 3.0.3\na: !!python/name:os.system",
+        "a: \x00",
+        "[" * 5000,
+    ],
+)
+def test_a_file_that_is_no_yaml_document_of_openapi_is_refused(tmp_path: Path, text: str) -> None:
+    assert refusal(tmp_path, text).problems
+
+
+def places(item: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    children = item.items() if isinstance(item, dict) else enumerate(item) if isinstance(item, list) else ()
+    for key, value in children:
+        yield (*place, key)
+        yield from places(value, (*place, key))
+
+
+_ODD = [None, True, 1, "", "x", [], {}, [None], {"$ref": "#/components/schemas/Id"}, {"$ref": None}, {"type": "string"}]
+
+
+@settings(max_examples=40)
+@given(st.sampled_from(sorted(places(DOCUMENT), key=str)), st.sampled_from(_ODD))
+def test_a_contract_that_is_damaged_anywhere_loads_or_is_refused_in_words(
+    tmp_path_factory: pytest.TempPathFactory, place: tuple[Any, ...], value: object
+) -> None:
+    document = copy.deepcopy(DOCUMENT)
+    _at(document, *place[:-1])[place[-1]] = value
+    file = tmp_path_factory.getbasetemp() / "damaged.yaml"
+    file.write_text(json.dumps(document), encoding="utf-8")
+    with suppress(ContractError):
         load(file)
 
 
@@ -151,7 +381,7 @@ def test_a_public_operation_asks_for_no_permission(tmp_path: Path) -> None:
     operation["security"] = []
     del operation["x-required-scopes"]
     file = tmp_path / "openapi.yaml"
-    file.write_text(yaml.safe_dump(document, allow_unicode=True), encoding="utf-8")
+    file.write_text(json.dumps(document), encoding="utf-8")
     assert load(file).operations["list_sessions"].required_scopes is None
 
 
@@ -160,4 +390,4 @@ def test_a_body_that_breaks_the_contract_is_reported_by_place_and_never_by_value
     check({"sessions": [DOCUMENTED_SESSION]})
     with pytest.raises(ContractViolation) as violation:
         check({"sessions": [DOCUMENTED_SESSION, {**DOCUMENTED_SESSION, "clientName": "x" * 1001}]})
-    assert str(violation.value) == "the answer breaks maxLength at sessions/1/clientName"
+    assert str(violation.value) == "the response breaks maxLength at sessions/1/clientName"

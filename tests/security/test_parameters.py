@@ -11,6 +11,7 @@ from tests.conftest import WORKSPACE
 PATH = f"/v1/workspace/{WORKSPACE}/sessions"
 CLIENT, STAFF = DOCUMENTED_SESSION["clientId"], DOCUMENTED_SESSION["staffId"]
 FIRST_SERVICE, SECOND_SERVICE = DOCUMENTED_SESSION["serviceIds"]
+CHECK_NOT_FOUND = load().operations["list_sessions"].responses[404]
 CHECK_PROBLEM = load().operations["list_sessions"].responses[400]
 
 
@@ -269,18 +270,32 @@ REFUSED: dict[str, str] = {
     "limit=ALL": "limit",
     # Cursors
     "cursor=": "cursor",
-    "cursor=a": "cursor",
-    "cursor=null": "cursor",
-    "cursor=W10": "cursor",
-    "cursor=e30": "cursor",
-    "cursor=WzFd": "cursor",
     "cursor=" + "A" * 513: "cursor",
     "cursor=a%3D%3D": "cursor",
     "cursor=a+b": "cursor",
     "cursor=..%2F..%2F": "cursor",
-    "cursor=gASVCAAAAAAAAABdlC4": "cursor",  # a pickle
-    "cursor=rO0ABXNyAA": "cursor",  # a serialized object of Java
+    "cursor=a.b": "cursor",
+    "cursor=a,b": "cursor",
+    "cursor=%00": "cursor",
+    "cursor=a%0A": "cursor",
+    "cursor=%D9%A1": "cursor",
 }
+
+NO_PAGES = [
+    "a",
+    "null",
+    "W10",
+    "e30",
+    "WzFd",
+    "_",
+    "-",
+    "A" * 512,
+    "gASVCAAAAAAAAABdlC4",  # a pickle
+    "rO0ABXNyAA",  # a serialized object of Java
+    "W1tbW1tbW1tbW1tbW1tbW1tb",
+    "WzEsIjAiLCJcdWQ4MDAiXQ",  # half of a character
+]
+"""Cursors that are well-formed and were not made by this API."""
 
 DATES_REFUSED = [
     "",
@@ -296,7 +311,7 @@ DATES_REFUSED = [
     "1705708800",
     "1705708800000",
     "1.7e9",
-    # Forms of ISO 8601 that RFC 3339 does not have
+    # Forms of ISO 8601 other than calendar dates in the extended form, to the minute or finer
     "2024",
     "2024-01",
     "202401",
@@ -319,11 +334,10 @@ DATES_REFUSED = [
     "2024-01-20T100000Z",
     "2024-01-20T10",
     "2024-01-20T10Z",
-    "2024-01-20T10:00",
-    "2024-01-20T10:00Z",
     "2024-01-20T10.5Z",
     "2024-01-20T10:00.5Z",
-    "2024-01-20T10:00:00,5Z",
+    "2024-01-20T10:00:00,Z",
+    "2024-01-20T10:00,5Z",
     "2024-01-20T10:00:00.Z",
     "2024-01-20T10:00:00.+00:00",
     "2024-01-20T24:00:00Z",
@@ -378,8 +392,9 @@ DATES_REFUSED = [
     "2024-01-20T10:00:00%2B03:60",
     "2024-01-20T10:00:00%2B3",
     "2024-01-20T10:00:00%2B3:00",
-    "2024-01-20T10:00:00%2B03",
-    "2024-01-20T10:00:00%2B0300",
+    "2024-01-20T10:00:00%2B030",
+    "2024-01-20T10:00:00%2B03000",
+    "2024-01-20T10:00:00%2B03:",
     "2024-01-20T10:00:00%2B03:00:00",
     "2024-01-20T10:00:00%2B-03:00",
     "2024-01-20T10:00:00%2B%2B03:00",
@@ -397,8 +412,11 @@ DATES_REFUSED = [
     "2024-01-20%2B03:00",
     # Spelling
     "2024-01-20T",
-    "2024-01-20%2010:00:00",
-    "2024-01-20+10:00:00Z",
+    "2024-01-20%20%2010:00:00",
+    "2024-01-20%0910:00:00",
+    "2024-01-20%C2%A010:00:00",  # a space that does not break
+    "2024-01-20++10:00:00Z",
+    "2024-01-20+10",
     "2024-01-20_10:00:00Z",
     "2024-01-20TT10:00:00Z",
     "2024/01/20",
@@ -480,6 +498,18 @@ SAME: dict[str, str] = {
     "dateTo=2024-01-20T03:00:00%2B03:00": "dateTo=2024-01-20T00:00:00Z",
     "dateTo=2024-01-20T03:00:00+03:00": "dateTo=2024-01-20T00:00:00Z",
     "dateTo=2024-01-20T03:00:00%2003:00": "dateTo=2024-01-20T00:00:00Z",
+    "dateTo=2024-01-20T03:00:00%2B0300": "dateTo=2024-01-20T00:00:00Z",
+    "dateTo=2024-01-20T03:00:00%2B03": "dateTo=2024-01-20T00:00:00Z",
+    "dateTo=2024-01-20T03:00:00+03": "dateTo=2024-01-20T00:00:00Z",
+    "dateTo=2024-01-20T00:00:00.000000%2B0000": "dateTo=2024-01-20T00:00:00Z",
+    "dateTo=2024-01-20T00:00:00.000000+0000": "dateTo=2024-01-20T00:00:00Z",
+    "dateTo=2024-01-20T00:00Z": "dateTo=2024-01-20T00:00:00Z",
+    "dateTo=2024-01-20T00:00": "dateTo=2024-01-20T00:00:00Z",
+    "dateTo=2024-01-20+00:00": "dateTo=2024-01-20T00:00:00Z",
+    "dateTo=2024-01-20%2000:00:00": "dateTo=2024-01-20T00:00:00Z",
+    "dateTo=2024-01-20+00:00:00+00:00": "dateTo=2024-01-20T00:00:00Z",
+    "dateTo=2024-01-20%2003:00:00%2B03:00": "dateTo=2024-01-20T00:00:00Z",
+    "dateFrom=2024-01-20T00:00:00,001Z": "dateFrom=2024-01-20T00:00:00.001Z",
     "dateTo=2024-01-20T23:59:00%2B23:59": "dateTo=2024-01-20T00:00:00Z",
     "dateTo=2024-01-19T00:01:00-23:59": "dateTo=2024-01-20T00:00:00Z",
     "dateTo=2024-01-20T00:00:00.0Z": "dateTo=2024-01-20T00:00:00Z",
@@ -606,6 +636,15 @@ def test_no_other_form_of_a_date_is_taken_by_any_parameter(client: httpx.Client)
     queries = {text: "&".join(f"{name}={text}" for name in names) for text in DATES_REFUSED}
     refused = {text: refused_for(get(client, f"{PATH}?{query}")) for text, query in queries.items()}
     assert [text for text, refused_names in refused.items() if refused_names != names] == []
+
+
+def test_a_cursor_that_this_api_never_made_is_a_page_that_is_not_there(client: httpx.Client) -> None:
+    for cursor in NO_PAGES:
+        response = get(client, f"{PATH}?limit=1&cursor={cursor}")
+        assert (cursor, response.status_code) == (cursor, 404)
+        assert len(response.content) < 300
+        CHECK_NOT_FOUND(response.json())
+        assert [error["name"] for error in response.json()["errors"]] == ["cursor"]
 
 
 def test_a_query_in_other_words_means_the_plain_one(client: httpx.Client) -> None:

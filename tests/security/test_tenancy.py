@@ -10,13 +10,13 @@ from typing import Any
 
 import httpx
 import pytest
-from db.questions import SessionFilter
-from handlers.cursors import write_cursor
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
 from db.demo import DOCUMENTED_SESSION
+from db.queries import SessionQuery
+from handlers.paging import write_cursor
 from tests.conftest import ClientOf, Databases, Mint, Store
 
 TENANTS = ["tenant", "tenant-2"]  # one name begins with the other
@@ -132,7 +132,7 @@ def test_a_cursor_shows_nothing_of_another_tenant_wherever_it_was_taken_from(
     token = mint(workspaces=[own])
     theirs = cursor_in(ask(tenants, mint(workspaces=[other]), other, question))
     if theirs is not None:
-        for tenant, status in [(own, 400), (EMPTY, 403), (MISSING, 403), (other, 403)]:
+        for tenant, status in [(own, 404), (EMPTY, 403), (MISSING, 403), (other, 403)]:
             assert ask(tenants, token, tenant, {**question, "cursor": theirs}).status_code == status
 
     met: list[str] = []
@@ -154,7 +154,7 @@ def test_a_cursor_that_somebody_made_up_is_a_place_in_the_own_list_and_no_more(
     tenants: TestClient, mint: Mint, day: str, number: int, tenant: str
 ) -> None:
     # Cursors are not signed, so anybody can write the place of any session of any tenant into one.
-    forged = write_cursor((f"{day}T00:00:00.000Z", "10:00", f"s{number}"), tenant, SessionFilter(), "date")
+    forged = write_cursor((f"{day}T00:00:00.000Z", "10:00", f"s{number}"), SessionQuery(tenant))
     response = ask(tenants, mint(workspaces=[tenant]), tenant, {"limit": "50", "cursor": forged})
     assert belongs_to(tenant, response)
     for stranger in (other for other in TENANTS if other != tenant):

@@ -3,22 +3,25 @@
 import copy
 import functools
 import importlib.metadata
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import orjson
 import pytest
 import yaml
 from connexion import AsyncApp
 from connexion.exceptions import ResolverError
 from connexion.resolver import Resolver
-from handlers.answers import Answer, Steps, Version, answer
 from starlette.testclient import TestClient
 from starlette.types import ASGIApp
 
+from handlers.documents import list_documents
 from handlers.pipeline import ARGUMENTS, ExactRoutingMiddleware, Handler, Step, read_parameters, step
-from handlers.problems import ProblemEdge
+from handlers.problems import ProblemDetailsMiddleware
+from handlers.sessions import SessionPage
 from openapi.contract import CONTRACT, Operation, load
 from openapi.errors import ContractError
 
@@ -28,20 +31,24 @@ def test_the_version_is_the_one_that_was_read() -> None:
     assert importlib.metadata.version("connexion").startswith("3.3.")
 
 
-VERSION = Version(1, "anything")
+class NoStore:
+    """Where handlers read from, for handlers that read nothing."""
+
+    def snapshot(self) -> AbstractAsyncContextManager[Any]:
+        raise AssertionError
 
 
 def app_with(handlers: object, contract_file: Path = CONTRACT, *, also: Step | None = None) -> TestClient:
     """The pipeline without security, with another step before the handler when one is given."""
     contract = load(contract_file)
-    steps = [step(read_parameters), *([step(also)] if also else []), step(answer(None))]
-    app = AsyncApp("tests", middlewares=[ProblemEdge, ExactRoutingMiddleware, *steps])
-    app.add_api(dict(contract.document), contract=contract, resolver=Resolver(partial(getattr, handlers)))
+    steps = [step(read_parameters), *([step(also)] if also else []), step(list_documents(NoStore()))]
+    app = AsyncApp("tests", middlewares=[ProblemDetailsMiddleware, ExactRoutingMiddleware, *steps])
+    app.add_api(dict(contract.document), base_path="", contract=contract, resolver=Resolver(partial(getattr, handlers)))
     return TestClient(app)
 
 
 async def echo(
-    _resource: None,
+    _store: NoStore,
     *,
     workspace_id: str,
     client_id: str | None = None,
@@ -54,12 +61,11 @@ async def echo(
     sort: str = "date",
     limit: int | None = None,
     cursor: str | None = None,
-) -> Steps:
-    """A handler that answers nothing that the contract allows, to be seen through its refusal."""
+) -> SessionPage:
+    """A handler that returns a document that the contract forbids."""
     assert workspace_id == "w1"
     given = [client_id, service_ids, date_from, date_to, status, staff_id, updated_since, sort, limit, cursor]
-    yield VERSION
-    yield Answer(VERSION, {"sessions": [], "extra": given})
+    return SessionPage([orjson.dumps({"extra": given})], None, 1)
 
 
 def test_the_operation_id_of_the_contract_finds_the_handler() -> None:
@@ -71,9 +77,8 @@ def test_an_operation_without_a_handler_stops_the_start() -> None:
         app_with(SimpleNamespace()).get("/")
 
 
-async def list_everything(_resource: None, *, workspace_id: str) -> Steps:
-    yield VERSION
-    yield Answer(VERSION, {"sessions": [workspace_id]})
+async def list_everything(_store: NoStore, *, workspace_id: str) -> SessionPage:
+    return SessionPage([workspace_id.encode()], None, 1)
 
 
 def test_a_handler_that_does_not_take_what_the_contract_gives_stops_the_start() -> None:
@@ -91,9 +96,8 @@ def test_a_second_operation_needs_nothing_but_the_contract_and_a_handler(tmp_pat
     file.write_text(yaml.safe_dump(document, allow_unicode=True), encoding="utf-8")
 
     @functools.wraps(echo)  # the same parameters
-    async def list_archived_sessions(_resource: None, **_arguments: Any) -> Steps:
-        yield VERSION
-        yield Answer(VERSION, {"sessions": []})
+    async def list_archived_sessions(_store: NoStore, **_arguments: Any) -> SessionPage:
+        return SessionPage([], None, 1)
 
     client = app_with(SimpleNamespace(list_sessions=echo, list_archived_sessions=list_archived_sessions), file)
     assert client.get("/v1/workspace/w1/archived-sessions").json() == {"sessions": []}

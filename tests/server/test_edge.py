@@ -115,7 +115,10 @@ def test_pages_of_an_origin_that_is_named_may_read_every_answer(
     for kind, answer in every_kind_of_answer(shared, {**token, "Origin": origin}).items():
         if kind in ("200", "HEAD", "304", "400", "403", "405"):  # those that were asked with the origin
             assert answer.headers["access-control-allow-origin"] == origin, kind
-            assert answer.headers["access-control-expose-headers"] == "ETag, Link, RateLimit, RateLimit-Policy, Retry-After"
+            assert (
+                answer.headers["access-control-expose-headers"]
+                == "ETag, Link, Next-Cursor, RateLimit, RateLimit-Policy, Retry-After"
+            )
         assert "access-control-allow-credentials" not in answer.headers
 
 

@@ -39,7 +39,7 @@ def test_the_served_contract_holds_nothing_that_is_meant_for_programs_inside(cli
 
     client.get("/v1/workspace/w/sessions")  # whatever the framework notes while it serves
     for served in (client.get("/openapi.json").json(), yaml.safe_load(client.get("/openapi.yaml").content)):
-        assert extensions(served) == {"x-required-scopes"}  # which readers need
+        assert extensions(served) == {"x-required-scopes", "x-enum-varnames"}  # which readers and generators need
 
 
 def test_the_served_contract_can_be_revalidated(client: httpx.Client) -> None:

@@ -88,7 +88,7 @@ def test_workers_get_the_protocol_through_a_pickle_and_the_server_calls_it_by_th
     assert protocol.func is RequestProtocol
     assert protocol.keywords == {
         "request_timeout": 3,
-        "stall_timeout": 30,
+        "stall_timeout": 10,
         "headers": ((b"x-content-type-options", b"nosniff"),),
     }
     source = inspect.getsource(Server.startup)

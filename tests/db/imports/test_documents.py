@@ -160,7 +160,7 @@ def test_whole_minutes_may_be_written_as_a_double() -> None:
         ({"id": "x" * 65}, "id must have at most 64 characters, not 65"),
         ({"clientId": "a b"}, "clientId must be an opaque identifier of 1 to 64 letters, digits"),
         ({"clientName": None}, "clientName must be a string, not null"),
-        ({"name": "a\0b"}, "name must be a text for people, in any language; without the NUL character, not 'a\\x00b'"),
+        ({"name": "a\0b"}, "name holds the NUL character, which PostgreSQL cannot store"),
         ({"name": "😀" * 1001}, "name must have at most 1000 characters, not 1001"),
         ({"serviceIds": "a"}, "serviceIds must be an array, not a string"),
         ({"serviceIds": ["a", 1]}, "serviceIds[1] must be a string, not a number"),
@@ -181,7 +181,7 @@ def test_whole_minutes_may_be_written_as_a_double() -> None:
 def test_a_misfit_is_told_by_its_member_and_what_would_be_right(changes: dict[str, Any], message: str) -> None:
     item = bad(lines(document(**changes)))
     assert str(item).startswith(f"input:1: {message}")
-    assert ";" not in item.reason.replace("language;", "")
+    assert ";" not in item.reason
 
 
 @pytest.mark.parametrize("name", list(DOCUMENTED_SESSION))
@@ -200,9 +200,9 @@ def test_all_problems_of_a_document_stand_in_one_line() -> None:
         "status must be one of scheduled, in-progress, completed, cancelled, not 'x'; "
         "notes[1] must be an object, not a number; notes[2] must be an object, not a number"
     )
-    assert bad(b"{}").reason.endswith("; durationMinutes is missing; and 10 more") or bad(b"{}").reason.endswith(
-        "and 10 more"
-    )
+    names = list(DOCUMENTED_SESSION)
+    assert bad(b'{"z":1}').reason == f"z is not a property of a session; {', '.join(names[:-1])} and updatedAt are missing"
+    assert bad(lines(document(notes=[1] * 20))).reason.endswith("; notes[9] must be an object, not a number; and 10 more")
 
 
 @pytest.mark.parametrize("changes", [{"status": "\x1b[2J\u202e" * 1000}, {"\x1b[2J" * 1000: 1}])

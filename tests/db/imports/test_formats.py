@@ -42,7 +42,7 @@ def test_each_form_gives_the_documents_and_where_they_begin(form: str) -> None:
     documents = good(content)
     assert [each.content for each in documents] == [ONE, TWO, THREE]
     before = "input: document " if form == "BSON" else "input:"
-    assert [each.place for each in documents] == [f"{before}{number}" for number in places]
+    assert [str(each.place) for each in documents] == [f"{before}{number}" for number in places]
     assert good(gzip.compress(content)) == documents
     assert good(gzip.compress(content[:100]) + gzip.compress(content[100:])) == documents  # as `cat a.gz b.gz` makes it
 
@@ -142,7 +142,7 @@ def test_a_bad_document_of_an_array_says_the_line_of_the_mistake_and_is_set_asid
     assert isinstance(first, Document)
     assert isinstance(last, Document)
     assert str(malformed) == "input:4: is not JSON: invalid literal, expected 'true' (column 3)"
-    assert str(unknown).startswith("input:5: b is not a property of a session; id is missing; ")
+    assert str(unknown).startswith("input:5: b is not a property of a session; id, workspaceId, ")
     assert isinstance(malformed, BadDocument)
     assert isinstance(unknown, BadDocument)
     assert (malformed.text, unknown.text) == (b'{"a":   [tru]}', b'{"b": 1}')

@@ -210,6 +210,8 @@ def test_a_missing_id_is_told_by_the_name_that_mongodb_gives_it() -> None:
     wrong = extended()
     del wrong["_id"]
     assert bad(lines(wrong)).reason == "_id is missing"
+    del wrong["status"]
+    assert bad(lines(wrong)).reason == "_id and status are missing"
 
 
 @pytest.mark.parametrize("content", [b'{"$oid": "a"}', b'{"$date": {"$oid": "a"}}'])

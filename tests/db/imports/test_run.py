@@ -6,6 +6,7 @@ import tracemalloc
 from collections.abc import Iterable
 from decimal import Decimal
 from io import BytesIO
+from random import Random
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from db.demo import DOCUMENTED_SESSION
 from db.engine import Database
 from db.errors import DatabaseUnavailable
 from db.imports import BadDocument, Document, ImportFailed, ImportRefused, ImportResult, import_documents
+from db.imports.formats import Place
 from openapi.json import encode
 from tests.conftest import Databases
 from tests.db.imports.reading import READER, document, lines, with_notes
@@ -26,7 +28,7 @@ TEMPORARY_TABLES = {
     "sqlite": "SELECT count(*) FROM sqlite_temp_master",
     "postgresql": "SELECT count(*) FROM pg_class WHERE relpersistence = 't'",
 }
-LARGE = [{"text": "x" * 9_000_000}]
+LARGE = [{"text": "x" * 4_300_000}]
 """Notes that fill a batch: documents that hold them are written one by one."""
 
 
@@ -110,31 +112,28 @@ numbers = st.one_of(
     st.floats(allow_nan=False, allow_infinity=False).map(repr),
     st.sampled_from(["1.10", "-0", "-0.0", "1E+5", "1e-400", str(2**53 + 1), str(2**63), str(2**64), "9" * 308]),
 )
-space = st.sampled_from(["", "", " ", "\n\t"])
-
-
-@st.composite
-def written(draw: st.DrawFn, value: Any) -> str:
-    """A JSON text of a value, in which strings stand for themselves and `Number` for numbers in this spelling."""
-    match value:
-        case Number():
-            return str(value)
-        case str():
-            return json.dumps(value, ensure_ascii=draw(st.booleans()))
-        case list():
-            return f"[{','.join(draw(space) + draw(written(item)) + draw(space) for item in value)}]"
-        case dict():
-            members = [
-                f"{draw(written(name))}{draw(space)}:{draw(space)}{draw(written(member))}" for name, member in value.items()
-            ]
-            return f"{{{','.join(draw(space) + member + draw(space) for member in members)}}}"
-    return json.dumps(value)
 
 
 class Number(str):
     """A number in one spelling."""
 
     __slots__ = ()
+
+
+def written(value: Any, chance: Random) -> str:
+    """A JSON text of a value, with white space and escapes that need not be."""
+    space = chance.choice(["", "", " ", "\n\t"])
+    match value:
+        case Number():
+            return str(value)
+        case str():
+            return json.dumps(value, ensure_ascii=chance.random() < 0.5)
+        case list():
+            return f"[{','.join(space + written(item, chance) + space for item in value)}]"
+        case dict():
+            members = (f"{written(name, chance)}{space}:{space}{written(item, chance)}" for name, item in value.items())
+            return f"{{{','.join(space + member + space for member in members)}}}"
+    return json.dumps(value)
 
 
 def compact(value: Any) -> str:
@@ -196,13 +195,14 @@ def sessions(draw: st.DrawFn) -> dict[str, Any]:
     }
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(st.data())
 def test_every_session_of_a_file_comes_out_as_the_document_that_went_in(oracle_url: str, data: st.DataObject) -> None:
     documents = data.draw(st.lists(sessions(), min_size=1, max_size=3, unique_by=lambda each: str(each["id"])))
-    shuffled = [dict(data.draw(st.permutations(list(each.items())))) for each in documents]
+    chance = Random(data.draw(st.integers()))  # noqa: S311 - for spellings
+    shuffled = [dict(chance.sample(list(each.items()), len(each))) for each in documents]
     separator, before, after = data.draw(st.sampled_from([(" ", "", ""), (",", "[", "]"), (",\n", '{"sessions":[', "]}")]))
-    content = before + separator.join(data.draw(written(each)) for each in shuffled) + after
+    content = before + separator.join(written(each, chance) for each in shuffled) + after
     result = run(oracle_url, content.encode(), replace=True)
     assert (result.read, result.rejected) == (len(documents), 0)
     documents.sort(key=lambda each: str(each["id"]))
@@ -321,7 +321,11 @@ def test_bad_documents_can_be_set_aside_and_the_others_are_imported(database_url
     bad = [b"{", encode(document("2", status="done")), b"\xff"]
     content = b"\n".join([bad[0], lines(document("1")), bad[1], bad[2], lines(document("3"))])
     assert str(run(database_url, content, rejected=aside.append)) == "read 5: 2 new, 0 changed, 0 unchanged, 3 rejected"
-    assert [(each.place, each.text) for each in aside] == [("input:1", bad[0]), ("input:3", bad[1]), ("input:4", bad[2])]
+    assert [(str(each.place), each.text) for each in aside] == [
+        ("input:1", bad[0]),
+        ("input:3", bad[1]),
+        ("input:4", bad[2]),
+    ]
     assert stored(database_url) == [encode(document("1")), encode(document("3"))]
 
 
@@ -343,7 +347,7 @@ def test_a_failure_to_set_aside_is_not_blamed_on_the_database(database_url: str)
 def test_a_document_that_the_database_refuses_fails_the_import_and_says_where(database_url: str) -> None:
     (whole,) = READER.read(BytesIO(lines(document("1"))), "input")
     assert isinstance(whole, Document)
-    broken = whole._replace(place="input:2", id="2")  # which is not the id in its document
+    broken = whole._replace(place=Place("input", 2), id="2")  # which is not the id in its document
     with pytest.raises(ImportFailed, match=r"documents from input:1 to input:2: .*(?i:check constraint)"):
         run_documents(database_url, [whole, broken])
     assert stored(database_url) == []
@@ -389,6 +393,7 @@ def test_reading_goes_on_during_an_import_and_sees_nothing_of_it_or_all(database
         seen = [await count(database)]
         while not task.done():
             seen.append(await count(database))
+            await asyncio.sleep(0)  # SQLite may be read without a pause
         seen.append(await count(database))
         await task
         await database.close()
