@@ -1,5 +1,6 @@
 """The application: everything that is joined is joined here."""
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -11,6 +12,7 @@ from connexion.options import SwaggerUIOptions
 from connexion.resolver import Resolver
 
 from db.engine import Database
+from db.errors import DatabaseUnavailable
 from db.schema import require_newest
 from db.sessions import SessionStore
 from handlers import sessions
@@ -29,6 +31,8 @@ from server.health import Readiness, add_health
 from server.origins import allow_origins
 from server.pages import add_pages
 from server.settings import Settings, read_settings
+
+logger = logging.getLogger("sessions")
 
 
 def create_app(settings: Settings) -> AsyncApp:
@@ -50,7 +54,7 @@ def create_app(settings: Settings) -> AsyncApp:
             stack.push_async_callback(database.close)
             stack.push_async_callback(counts.close)
             stack.push_async_callback(readiness.close)
-            await require_newest(database)
+            await _check_tables(database)
             yield
 
     app = AsyncApp(
@@ -77,6 +81,15 @@ def create_app(settings: Settings) -> AsyncApp:
     add_pages(app, contract)
     add_health(app, readiness)
     return app
+
+
+async def _check_tables(database: Database) -> None:
+    """Refuse to start on tables of another version. A database that is down may come back: until then, the server is not
+    ready, and a worker that is replaced meanwhile does not end the others."""
+    try:
+        await require_newest(database)
+    except DatabaseUnavailable as error:
+        logger.warning("the database cannot be reached: %s", error)
 
 
 def create_app_from_environment() -> AsyncApp:

@@ -10,6 +10,7 @@ from time import monotonic
 from types import FrameType
 
 import uvicorn
+from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import multiprocess
 
 _CLOSE = (b"connection", b"close")
@@ -93,7 +94,10 @@ class _Workers(multiprocess.Multiprocess):
 
 
 def run_workers(config: uvicorn.Config, *, drain_delay: float) -> None:
-    """Serve with `config.workers` processes until a signal ends them."""
+    """Serve with `config.workers` processes until a signal ends them. Exits with 3 when one cannot start."""
     # Multiprocess has no parameter for the class of its workers.
     multiprocess.Process = partial(_Worker, drain_delay=drain_delay)  # type: ignore[assignment,misc]
-    _Workers(config, sockets=[config.bind_socket()]).run()
+    supervisor = _Workers(config, sockets=[config.bind_socket()])
+    supervisor.run()
+    if any(worker.exitcode == STARTUP_FAILURE for worker in supervisor.processes):
+        raise SystemExit(STARTUP_FAILURE)

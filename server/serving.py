@@ -34,6 +34,7 @@ def options(settings: Settings, *, access_log: bool = True) -> dict[str, Any]:
         "ws": "none",
         "timeout_keep_alive": 5,
         "timeout_graceful_shutdown": settings.grace_period,
+        "timeout_worker_healthcheck": 15,  # a new worker starts within this time, and one that hangs for it is replaced
         "lifespan": "on",
         "server_header": False,
         "access_log": access_log,

@@ -18,7 +18,7 @@ from db.demo import DOCUMENTED_SESSION, FIRST_WORKSPACE
 from tests.conftest import SECRET, WORKSPACE, Mint, Store
 from tests.key_servers import KeyServer
 from tests.live import Connection, Received, until
-from tests.processes import TIMEOUT, Start, port_of
+from tests.processes import TIMEOUT, Start, port_of, read_until
 from tests.signers import rsa_key
 
 PATH = f"/v1/workspace/{FIRST_WORKSPACE}/sessions"
@@ -185,6 +185,42 @@ def test_a_worker_that_is_killed_is_replaced(two_workers: subprocess.Popen[str])
     os.kill(min(first), signal.SIGKILL)
     until(lambda: len(workers_of(two_workers) - {min(first)}) == 2)
     until(lambda: get(port, "/readyz").status == 200)
+
+
+def test_a_worker_that_is_killed_while_the_database_is_away_is_replaced_and_the_others_go_on(
+    start: Start, sqlite_url: str
+) -> None:
+    server = start(
+        *("serve", "--port", "0", "--workers", "2", "--no-access-log"),
+        SESSIONS_DATABASE_URL=sqlite_url,
+        SESSIONS_JWT_SECRET=SECRET,
+    )
+    port = port_of(server)
+    for _ in range(2):
+        read_until(server, "Application startup complete")
+    first = workers_of(server)
+    file = Path(sqlite_url.removeprefix("sqlite:///"))
+    away = file.rename(file.with_suffix(".away"))
+    os.kill(min(first), signal.SIGKILL)
+    read_until(server, "the database cannot be reached")
+    until(lambda: get(port, "/readyz").status == 503)
+    assert get(port).status == 200
+    away.rename(file)
+    until(lambda: [get(port, "/readyz").status for _ in range(10)] == [200] * 10)
+    assert len(workers_of(server)) == 2
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_server_that_cannot_listen_exits_with_an_error(start: Start, sqlite_demo_url: str, workers: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        server = start(
+            *("serve", "--port", str(taken.getsockname()[1]), "--workers", workers),
+            SESSIONS_DATABASE_URL=sqlite_demo_url,
+            SESSIONS_JWT_SECRET=SECRET,
+        )
+        out, _ = server.communicate(timeout=TIMEOUT)
+    assert server.returncode not in (0, None), out
+    assert "ddress already in use" in out
 
 
 class Probes:
