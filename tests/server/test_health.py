@@ -32,8 +32,8 @@ def silent_address() -> Iterator[str]:
         yield f"127.0.0.1:{server.getsockname()[1]}"
 
 
-def not_started(url: str, keys: KeySource = KEYS) -> TestClient:
-    """A client of the application without its check at the start, as when the database goes away later."""
+def client_for(url: str, keys: KeySource = KEYS) -> TestClient:
+    """A client of an application of the test's own, which is started and ended as a context."""
     return TestClient(create_app(Settings(keys, url)))
 
 
@@ -56,9 +56,9 @@ def test_other_methods_than_get_and_head_are_405(client_of: ClientOf, sqlite_url
 
 
 def test_without_its_database_the_server_is_alive_and_not_ready(tmp_path: Path) -> None:
-    client = not_started(f"sqlite:///{tmp_path}/missing.sqlite3")
-    assert client.get("/healthz").status_code == 200
-    response = client.get("/readyz")
+    with client_for(f"sqlite:///{tmp_path}/missing.sqlite3") as client:
+        assert client.get("/healthz").status_code == 200
+        response = client.get("/readyz")
     assert response.status_code == 503
     assert response.json() == {"status": "not ready", "checks": {"database": "unavailable", "keys": "ok"}}
     assert str(tmp_path) not in response.text
@@ -73,8 +73,9 @@ def test_tables_of_another_version_are_not_ready(databases: Databases) -> None:
             await connection.execute(text("UPDATE sessions_api_version SET version_num = '9999'"))
         await database.close()
 
-    asyncio.run(change())
-    response = not_started(url).get("/readyz")
+    with client_for(url) as client:
+        asyncio.run(change())
+        response = client.get("/readyz")
     assert response.status_code == 503
     assert response.json()["checks"]["database"] == "wrong version"
 
@@ -84,7 +85,8 @@ def test_a_database_that_says_nothing_is_not_ready_within_the_limit(
 ) -> None:
     monkeypatch.setattr(health, "MAX_SECONDS", 0.2)
     started = time.monotonic()
-    response = not_started(f"postgresql://user@{silent_address}/sessions").get("/readyz")
+    client = client_for(f"postgresql://user@{silent_address}/sessions")  # not started, which would wait for longer
+    response = client.get("/readyz")
     assert response.json() == {"status": "not ready", "checks": {"database": "unavailable", "keys": "ok"}}
     assert time.monotonic() - started < health.MAX_SECONDS + 2
 
@@ -103,8 +105,8 @@ def test_a_probe_fetches_the_keys_and_is_ready_once_they_are_there(key_server: K
 def test_keys_of_which_none_can_be_used_are_not_ready(key_server: KeyServer, sqlite_url: str) -> None:
     key_server.open.set()
     key_server.answer = {"keys": []}
-    client = not_started(sqlite_url, JWKSServer(key_server.url, frozenset(ASYMMETRIC)))
-    assert client.get("/readyz").json()["checks"] == {"database": "ok", "keys": "none usable"}
+    with client_for(sqlite_url, JWKSServer(key_server.url, frozenset(ASYMMETRIC))) as client:
+        assert client.get("/readyz").json()["checks"] == {"database": "ok", "keys": "none usable"}
 
 
 def test_requests_that_hold_every_connection_keep_no_probe_waiting(databases: Databases) -> None:
