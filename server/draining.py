@@ -97,7 +97,11 @@ def run_workers(config: uvicorn.Config, *, drain_delay: float) -> None:
     """Serve with `config.workers` processes until a signal ends them. Exits with 3 when one cannot start."""
     # Multiprocess has no parameter for the class of its workers.
     multiprocess.Process = partial(_Worker, drain_delay=drain_delay)  # type: ignore[assignment,misc]
-    supervisor = _Workers(config, sockets=[config.bind_socket()])
+    try:
+        listener = config.bind_socket()
+    except SystemExit:  # uvicorn's own code for this differs from that of a single process
+        raise SystemExit(STARTUP_FAILURE) from None
+    supervisor = _Workers(config, sockets=[listener])
     supervisor.run()
     if any(worker.exitcode == STARTUP_FAILURE for worker in supervisor.processes):
         raise SystemExit(STARTUP_FAILURE)
