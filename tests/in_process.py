@@ -45,12 +45,13 @@ class Application:
         *,
         receive: Callable[[], Awaitable[Message]] = _stay_connected,
         on_send: Callable[[Message], Awaitable[None]] = _accept,
+        forget_body: bool = False,
     ) -> Response:
         """Send a request. `on_send` is called after each message of the response, and delays the next."""
         sent: list[Message] = []
 
         async def send(message: Message) -> None:
-            sent.append(message)
+            sent.append({**message, "body": b""} if forget_body else message)
             await on_send(message)
 
         scope = {

@@ -91,6 +91,7 @@ class _Source:
         if self._held.startswith(codecs.BOM_UTF8):
             self._take(len(codecs.BOM_UTF8))
         self._next()
+        self._hold(CHUNK)
         if array := _ARRAY.match(self._held):
             closing = b"]" if array[0] == b"[" else b"]}"
             self._take(array.end())

@@ -86,7 +86,7 @@ def decode_bson(content: bytes) -> dict[str, Any]:
         reason = str(error)
         if "recursion depth" in reason:
             raise RecursionError from None
-        raise ValueError(reason if reason.startswith("has ") else f"is not valid BSON: {reason}") from None
+        raise ValueError(reason if reason.startswith("has ") else f"is not valid BSON: {shown(reason)}") from None
 
 
 def to_extended_json(document: dict[str, Any]) -> bytes:

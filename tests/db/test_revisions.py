@@ -91,7 +91,7 @@ def test_on_postgresql_copied_and_truncated_rows_count_too(postgresql_databases:
         columns = ["workspace_id", "id", "document"]
         await connection.copy_records_to_table("sessions", records=[("a", "copied", copied)], columns=columns)
         states.append(await state())
-        await connection.execute("TRUNCATE sessions")
+        await connection.execute("TRUNCATE sessions, session_services")
         states.append(await state())
         await connection.close()
         return states

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sqlite3
+import tracemalloc
 
 import httpx
 import pytest
@@ -137,3 +138,27 @@ def test_nothing_more_is_read_for_a_client_that_has_gone(long_url: str, mint: Mi
             return (await app.get(PATH, receive=disconnect, on_send=lambda _: asyncio.sleep(0))).body
 
     assert not asyncio.run(run()).endswith(b"]}")
+
+
+@pytest.mark.parametrize("query", [b"", b"limit=1000"])
+def test_memory_is_bounded_by_bytes_and_not_by_sessions(database_url: str, store: Store, mint: Mint, query: bytes) -> None:
+    large = [{**each, "notes": [{"text": "x" * 1_000_000}]} for each in documents(60)]
+    store(database_url, large, workspaces=["long"])
+    size = peak = 0
+
+    async def count(message: Message) -> None:
+        nonlocal size
+        size += len(message.get("body", b""))
+
+    async def run() -> None:
+        nonlocal peak
+        async with started(database_url, mint(workspaces=["long"])) as app:
+            assert (await app.get(PATH, b"limit=1")).status == 200
+            tracemalloc.start()
+            assert (await app.get(PATH, query, on_send=count, forget_body=True)).status == 200
+            peak = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+
+    asyncio.run(run())
+    assert size > (60_000_000 if not query else 7_000_000)
+    assert peak < 70_000_000

@@ -160,7 +160,7 @@ CREATE FUNCTION derive_from_no_sessions() RETURNS trigger LANGUAGE plpgsql SET s
 DECLARE
   clock bigint := {POSTGRESQL_CLOCK};
 BEGIN
-  TRUNCATE session_services;
+  DELETE FROM session_services; -- TRUNCATE would fail inside of TRUNCATE sessions, session_services
   UPDATE workspaces SET revision = greatest(revision + 1, clock);
   RETURN NULL;
 END $$""",

@@ -155,12 +155,14 @@ def test_a_pretty_printed_document_with_a_mistake_is_one_bad_document() -> None:
     assert str(second).startswith("input:48: is not JSON: ")
 
 
-def test_bson_that_is_not_valid_is_one_bad_document() -> None:
-    broken = bson.encode(document("2")).replace(b"John", b"\xff\xff\xff\xff")
+@pytest.mark.parametrize(("old", "new"), [(b"John", b"\xff\xff\xff\xff"), (b"\x02staffName", b"\x1bstaf\x1b[2J\x1b")])
+def test_bson_that_is_not_valid_is_one_bad_document(old: bytes, new: bytes) -> None:
+    broken = bson.encode(document("2")).replace(old, new)
     first, second, third = read(bson.encode(document("1")) + broken + bson.encode(document("3")))
     assert isinstance(first, Document)
     assert isinstance(third, Document)
     assert str(second).startswith("input: document 2: is not valid BSON: ")
+    assert str(second).isprintable()
 
 
 def test_a_name_that_stands_twice_in_bson_is_refused() -> None:
