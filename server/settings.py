@@ -30,6 +30,7 @@ __all__ = [
 DEFAULT_DATABASE_URL = "sqlite:///sessions.sqlite3"
 REQUEST_TIMEOUT = 10
 CONCURRENT_REQUESTS = 256
+GRACE_PERIOD = 30
 _MAX_LEEWAY = 300
 _LOG_LEVELS = ("debug", "info", "warning", "error")
 _timeout = partial(whole_number, first=1, last=3600)
@@ -51,6 +52,8 @@ class Settings:
     behind_tls: bool = False
     request_timeout: int = REQUEST_TIMEOUT
     concurrent_requests: int = CONCURRENT_REQUESTS
+    drain_delay: int = 0
+    grace_period: int = GRACE_PERIOD
 
 
 VARIABLES: Mapping[str, str] = {
@@ -74,6 +77,8 @@ VARIABLES: Mapping[str, str] = {
     "REQUEST_TIMEOUT": f"seconds in which a request must have arrived (default: {REQUEST_TIMEOUT})",
     "CORS_ORIGINS": "origins whose pages may read answers, separated by commas (default: none)",
     "BEHIND_TLS": "yes where clients come by https, to tell browsers to keep to it (default: no)",
+    "DRAIN_DELAY": "seconds from SIGTERM, when readiness turns 503, until the server stops listening (default: 0)",
+    "GRACE_PERIOD": f"seconds for requests in flight when the server has stopped listening (default: {GRACE_PERIOD})",
     "LOG_LEVEL": "debug, info, warning or error (default: info)",
 }
 """Every setting, without the prefix, and what it is for."""
@@ -113,6 +118,8 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         behind_tls=reader.parsed("BEHIND_TLS", env.yes_or_no, False),  # noqa: FBT003 - a default
         request_timeout=reader.parsed("REQUEST_TIMEOUT", _timeout, REQUEST_TIMEOUT),
         concurrent_requests=concurrent_requests,
+        drain_delay=reader.parsed("DRAIN_DELAY", partial(whole_number, first=0, last=3600), 0),
+        grace_period=reader.parsed("GRACE_PERIOD", _timeout, GRACE_PERIOD),
         keys=_read_keys(reader, max_waiting=max(1, concurrent_requests // 4)),
     )
     reader.finish()

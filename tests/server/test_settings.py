@@ -224,7 +224,7 @@ def test_settings_are_read_from_the_process_environment_unless_told_otherwise(mo
 
 def test_every_variable_is_described() -> None:
     assert all(VARIABLES.values())
-    assert len(VARIABLES) == 21
+    assert len(VARIABLES) == 23
 
 
 # What is wrong -------------------------------------------------------------------------------------------------------------
