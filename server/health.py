@@ -49,10 +49,10 @@ class Readiness:
 async def _check_database(database: Database) -> str:
     try:
         await require_newest(database)
-    except DatabaseUnavailable:
-        return "unavailable"
     except DatabaseNotReady:
         return "wrong version"
+    except DatabaseUnavailable:
+        return "unavailable"
     return "ok"
 
 
