@@ -1,18 +1,12 @@
 """Which URLs name a database that this program can use."""
 
-import re
 from pathlib import Path
 from urllib.parse import quote
 
 from sqlalchemy import exc, make_url
 
-POSTGRESQL = ("postgresql", "postgres")
+from db import postgresql_url
 
-_HOST = r"(?:\[[0-9A-Fa-f:.]+\]|[^:@/?#\[\],]*)(?::[0-9]{1,5})?"
-# One host or several (libpq, "Connection URIs"); ambiguous characters in them have to be percent-encoded.
-_POSTGRESQL_URL = re.compile(
-    rf"postgres(?:ql)?://(?:[^:@/?#]*(?::[^:@/?#]*)?@)?{_HOST}(?:,{_HOST})*(?:/[^/?#]*)?(?:\?[^#]*)?"
-)
 _SQLITE_OPTIONS = {"mode": ("ro", "rw"), "immutable": ("1",)}
 
 
@@ -22,18 +16,11 @@ def require_usable(url: str) -> None:
     Raises:
         ValueError: when it does not; the message says why, and never repeats the URL, which may hold a password.
     """
-    scheme = url.partition(":")[0] if ":" in url else ""
-    if scheme in POSTGRESQL:
-        if _POSTGRESQL_URL.fullmatch(url) is None:
-            raise ValueError(
-                "is not a database URL such as postgresql://user@host:5432/database;"
-                " write an @ in a password as %40, a : as %3A, and so on"
-            )
+    if is_postgresql(url):
+        postgresql_url.parse(url)
         return
-    if not scheme:
+    if not url.startswith("sqlite:"):
         raise ValueError("is not a database URL such as sqlite:///sessions.sqlite3 or postgresql://user@host/database")
-    if scheme != "sqlite":
-        raise ValueError(f"names the database {scheme}; this program runs on sqlite:///… and postgresql://…")
     try:
         parsed = make_url(url)
     except (exc.ArgumentError, ValueError):
@@ -46,7 +33,7 @@ def require_usable(url: str) -> None:
 
 
 def is_postgresql(url: str) -> bool:
-    return url.startswith(POSTGRESQL)
+    return url.startswith(("postgresql:", "postgres:"))
 
 
 def sqlite_file(url: str) -> Path:

@@ -1,20 +1,20 @@
 """One database: SQLite in a file, or PostgreSQL. Requests read from its pool; commands write in transactions."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import cached_property
 from typing import Any
 
-import asyncpg
 from sqlalchemy import event, make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from db.database_url import is_postgresql, require_usable, sqlite_file
-from db.errors import DatabaseUnavailable, unavailable_on_driver_errors
-from db.limits import BUSY_TIMEOUT, CONNECT_TIMEOUT
+from db.errors import DatabaseNotReady, DatabaseUnavailable, unavailable_on_driver_errors
+from db.limits import BUSY_TIMEOUT, SILENCE
 from db.pools import STATEMENT_TIMEOUT, Connection, create_pool
-from db.postgresql import SERVER_SETTINGS
+from db.postgresql_servers import ServerConnection, Servers, until_silent
 
 
 class Database:
@@ -46,7 +46,7 @@ class Database:
             DatabaseUnavailable: when the database cannot be reached, or stops answering meanwhile.
         """
         with unavailable_on_driver_errors():
-            async with self._engine.begin() as connection:
+            async with self._engine.begin() as connection, _ended_if_silent(connection):
                 yield connection
 
     async def close(self) -> None:
@@ -62,16 +62,35 @@ class Database:
         return _postgresql(self._url) if is_postgresql(self._url) else _sqlite(self._url)
 
 
-def _postgresql(url: str) -> AsyncEngine:
-    async def connect() -> asyncpg.Connection:
-        # asyncpg reads the URL itself: SQLAlchemy has no room for several hosts and target_session_attrs.
-        return await asyncpg.connect(url, timeout=CONNECT_TIMEOUT, server_settings=SERVER_SETTINGS)
+@asynccontextmanager
+async def _ended_if_silent(connection: AsyncConnection) -> AsyncIterator[None]:
+    """End the connection when its server is silent. Statements that write have no other limit."""
+    driver: Any = (await connection.get_raw_connection()).driver_connection
+    if not isinstance(driver, ServerConnection):  # SQLite has no server
+        yield
+        return
 
-    return create_async_engine("postgresql+asyncpg://", async_creator=connect)
+    async def watch() -> None:
+        await asyncio.sleep(SILENCE)
+        await until_silent(driver.address)
+        driver.terminate()
+
+    watching = asyncio.create_task(watch())
+    try:
+        yield
+    finally:
+        watching.cancel()
+
+
+def _postgresql(url: str) -> AsyncEngine:
+    # SQLAlchemy has no room for several hosts and target_session_attrs.
+    return create_async_engine("postgresql+asyncpg://", async_creator=Servers(url).connect)
 
 
 def _sqlite(url: str) -> AsyncEngine:
     file = sqlite_file(url)
+    if make_url(url).query.get("mode", "rw") == "ro" or "immutable" in make_url(url).query:
+        raise DatabaseNotReady("its URL opens the file for reading only; name another in SESSIONS_WRITER_DATABASE_URL")
     if not file.parent.is_dir():  # SQLite's own message would not say which folder
         raise DatabaseUnavailable(f"there is no folder {file.parent} for the database file {file.name}")
 

@@ -14,18 +14,31 @@ class DatabaseUnavailable(Exception):
     """The database gives no answer now: it is unreachable, overloaded, locked, damaged, or lacks its tables."""
 
 
-class DatabaseNotReady(Exception):
-    """The database can be reached, but its tables are missing or of another version; the message says what to do."""
+class DatabaseNotReady(DatabaseUnavailable):
+    """The database can be reached, but not be used as it is; the message says what to do."""
 
 
 class TooManySnapshots(Exception):
     """As many snapshots as allowed are being read; the caller may try again."""
 
 
+DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, exc.SQLAlchemyError, sqlite3.Error)
+"""What the drivers raise. Most of it is turned into the classes above; the rest is a mistake of this program."""
+
 # SQLSTATEs and their classes (PostgreSQL documentation, appendix A): connection exceptions, a refused login, a missing
 # database, insufficient resources, operator intervention (statement timeout, shutdown), system errors, a missing table, a
 # server that has become read-only.
 _UNAVAILABLE_SQLSTATES = ("08", "28", "3D", "53", "57", "58", "XX", "42P01", "25006")
+_LOST_STATEMENT = "a pooler that loses prepared statements must be in session mode, or be PgBouncer 1.21 or newer"
+_NOT_READY_SQLSTATES = {
+    "42501": (
+        "the role needs SELECT on workspaces, sessions, session_services and sessions_api_version to read, INSERT, UPDATE"
+        " and DELETE to import, and CREATE on the schema to migrate"
+    ),
+    "25006": "writing needs the primary and a role that may write: name them in SESSIONS_WRITER_DATABASE_URL",
+    "42P05": _LOST_STATEMENT,
+    "26000": _LOST_STATEMENT,
+}
 _UNAVAILABLE_SQLITE = frozenset(
     {
         sqlite3.SQLITE_BUSY,
@@ -51,27 +64,48 @@ class unavailable_on_driver_errors:  # noqa: N801 - reads as a statement where i
         pass
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _traceback: object) -> None:
-        if error is not None and _is_unavailable(error):
-            raise DatabaseUnavailable(str(getattr(error, "orig", None) or error) or type(error).__name__) from error
+        if error is None or isinstance(error, DatabaseUnavailable):
+            return
+        advice = _NOT_READY_SQLSTATES.get(sqlstate(error) or "")
+        if advice is not None:
+            raise DatabaseNotReady(f"{words_of(error)}; {advice}") from error
+        if _is_unavailable(error):
+            raise DatabaseUnavailable(words_of(error)) from error
+
+
+def words_of(error: BaseException) -> str:
+    """What the database said, in one line."""
+    return (str(_cause(error)) or type(error).__name__).partition("\n")[0]
+
+
+def sqlstate(error: BaseException) -> str | None:
+    """The SQLSTATE of an error of PostgreSQL."""
+    found = getattr(_cause(error), "sqlstate", None)
+    return str(found) if found else None
+
+
+def _cause(error: BaseException) -> BaseException:
+    """The driver's own error: SQLAlchemy wraps it in classes of its own."""
+    while type(error).__module__.startswith("sqlalchemy"):
+        cause = getattr(error, "orig", None) or error.__cause__
+        if cause is None:
+            break
+        error = cause
+    return error
 
 
 def _is_unavailable(error: BaseException) -> bool:
-    match error:
-        case exc.TimeoutError():
-            return True
-        case exc.DBAPIError():
-            return error.connection_invalidated or (error.orig is not None and _is_unavailable(error.orig))
+    if isinstance(error, exc.TimeoutError) or (isinstance(error, exc.DBAPIError) and error.connection_invalidated):
+        return True
+    match cause := _cause(error):
         case asyncpg.InterfaceError():
             # asyncpg has one class for a lost connection and for our own mistakes, such as a wrong number of arguments.
-            return "connect" in str(error) or "pool is clos" in str(error)
+            return "connect" in str(cause) or "pool is clos" in str(cause)
         case asyncpg.InternalClientError() | OSError() | TimeoutError():
             return True
         case sqlite3.Error():
-            code = getattr(error, "sqlite_errorcode", None)
+            code = getattr(cause, "sqlite_errorcode", None)
             # "no such table" has no code of its own.
-            return code is not None and (code & 0xFF in _UNAVAILABLE_SQLITE or str(error).startswith("no such table"))
+            return code is not None and (code & 0xFF in _UNAVAILABLE_SQLITE or str(cause).startswith("no such table"))
         case _:
-            # SQLAlchemy wraps the errors of asyncpg in classes of its own, and keeps the SQLSTATE.
-            if (cause := error.__cause__) is not None and type(error).__module__.startswith("sqlalchemy"):
-                return _is_unavailable(cause)
-            return str(getattr(error, "sqlstate", None) or "").startswith(_UNAVAILABLE_SQLSTATES)
+            return (sqlstate(cause) or "").startswith(_UNAVAILABLE_SQLSTATES)

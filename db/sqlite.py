@@ -2,19 +2,25 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from time import perf_counter
 from typing import Any
 
 from db.database_url import sqlite_file, sqlite_uri
-from db.errors import DatabaseUnavailable, TooManySnapshots, unavailable_on_driver_errors
+from db.errors import DatabaseNotReady, DatabaseUnavailable, TooManySnapshots, unavailable_on_driver_errors
 from db.limits import BUSY_TIMEOUT, CONNECTION_WAIT, CONNECTIONS, SNAPSHOTS
 
 _MAX_SECONDS_IN_LOOP = 0.02
 """Most lists take a few milliseconds. A thread, which waits for the interpreter at each row, would take twice as long."""
 _STEPS_BETWEEN_CHECKS = 1_000  # of SQLite's virtual machine
+_FOLDER_IS_READ_ONLY = (
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_READONLY_CANTINIT,
+    sqlite3.SQLITE_READONLY_DIRECTORY,
+    sqlite3.SQLITE_READONLY_RECOVERY,
+)
 _TRY_IN_THREAD = (sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_BUSY)
 
 
@@ -86,6 +92,7 @@ class SQLitePool:
     def __init__(self, url: str, statement_timeout: int) -> None:
         self._file = sqlite_file(url)
         self._uri = sqlite_uri(url)
+        self._is_immutable = "immutable=1" in self._uri.partition("?")[2]
         self._statement_timeout = statement_timeout
         self._idle: list[SQLiteConnection] = []
         self._identity: tuple[int, int] | None = None
@@ -130,14 +137,19 @@ class SQLitePool:
             raise DatabaseUnavailable("the connections have been closed")
         self._reopen_if_replaced()
         identity = self._identity
-        connection = self._idle.pop() if self._idle else SQLiteConnection(self._uri, self._statement_timeout, self._threads)
-        try:
-            yield connection
-        finally:
-            if self._can_reuse(connection, identity):
-                self._idle.append(connection)
-            else:
-                connection.close()
+        if self._is_immutable and not self._idle:
+            self._require_no_log()
+        with self._explaining_read_only_folder():
+            connection = (
+                self._idle.pop() if self._idle else SQLiteConnection(self._uri, self._statement_timeout, self._threads)
+            )
+            try:
+                yield connection
+            finally:
+                if self._can_reuse(connection, identity):
+                    self._idle.append(connection)
+                else:
+                    connection.close()
 
     def _can_reuse(self, connection: SQLiteConnection, identity: tuple[int, int] | None) -> bool:
         return not connection.is_busy and not self._closed and identity == self._identity
@@ -152,6 +164,35 @@ class SQLitePool:
         if identity != self._identity:
             self._identity = identity
             self._close_idle()
+
+    @contextmanager
+    def _explaining_read_only_folder(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode not in _FOLDER_IS_READ_ONLY or not self._can_read():
+                raise
+            self._require_no_log()
+            raise DatabaseNotReady(
+                f"{self._file} is in WAL mode and its folder cannot be written: add ?immutable=1 to its URL if nothing"
+                " writes to the file"
+            ) from error
+
+    def _can_read(self) -> bool:
+        try:
+            self._file.open("rb").close()
+        except OSError:
+            return False
+        return True
+
+    def _require_no_log(self) -> None:
+        """Refuse to read the file without its write-ahead log, which may hold what was committed last."""
+        log = self._file.with_name(self._file.name + "-wal")
+        if log.is_file() and log.stat().st_size > 0:
+            raise DatabaseNotReady(
+                f"{log} holds changes that are not in the database file: run `sqlite3 {self._file.name} 'PRAGMA"
+                " wal_checkpoint(TRUNCATE)'` where the folder can be written"
+            )
 
     def _close_idle(self) -> None:
         while self._idle:

@@ -66,7 +66,7 @@ class ExactRoutingMiddleware(RoutingMiddleware):
     """
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"].endswith("/") and scope["path"] != "/":
+        if scope["type"] == "http" and scope["path"].endswith("/") and scope["path"] not in ("/", "/docs/"):
             raise HTTPException(404)
         await super().__call__(scope, receive, send)
 

@@ -4,6 +4,7 @@ The class of an error decides its status, once, in `problem_of`. The rest of the
 """
 
 import logging
+from asyncio import CancelledError
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -57,7 +58,7 @@ class Problem:
         return encode(document)
 
 
-def problem_of(error: Exception) -> Problem:
+def problem_of(error: BaseException) -> Problem:
     """The problem that an error is shown as. Nothing of the error's own text goes out unless it was written for clients."""
     match error:
         case InvalidParameters(errors):
@@ -89,6 +90,9 @@ def problem_of(error: Exception) -> Problem:
         case DatabaseUnavailable():
             detail = "The database cannot be reached at the moment. Try again in a few seconds."
             return Problem(503, detail, {"retry-after": str(RETRY_AFTER)})
+        case CancelledError():  # the grace period is over that a server has when it ends
+            detail = "The server is ending. Try again in a few seconds."
+            return Problem(503, detail, {"retry-after": str(RETRY_AFTER)})
         case KeysUnavailable():
             detail = "The keys that tokens are signed with cannot be reached at the moment. Try again in a few seconds."
             return Problem(503, detail, {"retry-after": str(RETRY_AFTER)})
@@ -96,7 +100,7 @@ def problem_of(error: Exception) -> Problem:
             return Problem(500, "The server could not produce a valid answer. The failure has been logged.")
 
 
-def _log(error: Exception, problem: Problem, scope: Scope) -> None:
+def _log(error: BaseException, problem: Problem, scope: Scope) -> None:
     """Log what an operator should know. The path is as it was sent, and the formatter escapes it; the query is left out."""
     request = f"{scope['method']} {scope['path'][:_MAX_LOGGED_PATH]}"
     if isinstance(error, ContractViolation):
@@ -129,7 +133,7 @@ class ProblemDetailsMiddleware:
 
         try:
             await self._app(scope, receive, watched_send)
-        except Exception as error:
+        except (Exception, CancelledError) as error:
             problem = problem_of(error)
             _log(error, problem, scope)
             if begun:

@@ -1,5 +1,6 @@
 """The application: everything that is joined is joined here."""
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -11,6 +12,7 @@ from connexion.options import SwaggerUIOptions
 from connexion.resolver import Resolver
 
 from db.engine import Database
+from db.errors import DatabaseUnavailable
 from db.schema import require_newest
 from db.sessions import SessionStore
 from handlers import sessions
@@ -25,9 +27,12 @@ from handlers.response_headers import ResponseHeadersMiddleware, security_header
 from handlers.security import authorize, token_verifier
 from openapi.contract import load
 from server.garbage import tune_garbage_collector
+from server.health import Readiness, add_health
 from server.origins import allow_origins
 from server.pages import add_pages
 from server.settings import Settings, read_settings
+
+logger = logging.getLogger("sessions")
 
 
 def create_app(settings: Settings) -> AsyncApp:
@@ -41,13 +46,15 @@ def create_app(settings: Settings) -> AsyncApp:
     database = Database(settings.database_url, statement_timeout=settings.statement_timeout)
     store = SessionStore(database)
     counts = RequestCounts(settings.rate_limit_redis)
+    readiness = Readiness(settings.database_url, settings.keys)
 
     @asynccontextmanager
     async def lifespan(_app: Any) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(database.close)
             stack.push_async_callback(counts.close)
-            await require_newest(database)
+            stack.push_async_callback(readiness.close)
+            await _check_tables(database)
             yield
 
     app = AsyncApp(
@@ -71,8 +78,18 @@ def create_app(settings: Settings) -> AsyncApp:
     )
     # The contract's server URL is relative to the address of the contract; the routes are not.
     app.add_api(dict(contract.document), base_path="", contract=contract, resolver=Resolver(partial(getattr, sessions)))
-    add_pages(app, contract, database)
+    add_pages(app, contract)
+    add_health(app, readiness)
     return app
+
+
+async def _check_tables(database: Database) -> None:
+    """Refuse to start on tables of another version. A database that is down may come back: until then, the server is not
+    ready, and a worker that is replaced meanwhile does not end the others."""
+    try:
+        await require_newest(database)
+    except DatabaseUnavailable as error:
+        logger.warning("the database cannot be reached: %s", error)
 
 
 def create_app_from_environment() -> AsyncApp:

@@ -28,7 +28,7 @@ from typer.core import TyperGroup
 from db import demo as demo_data
 from db import schema, workspaces
 from db.engine import Database
-from db.errors import DatabaseNotReady, DatabaseUnavailable, WorkspaceNotFound
+from db.errors import DRIVER_ERRORS, DatabaseUnavailable, WorkspaceNotFound, words_of
 from handlers.jwks import JWKSServer
 from handlers.keys import Key, KeySource, KeysUnavailable, secret_key
 from handlers.rules import TokenRules
@@ -78,8 +78,10 @@ def main() -> NoReturn:
         _fail(*error.problems, status=2)
     except (ContractError, import_command.ImportStopped) as error:
         _fail(*error.problems)
-    except (DatabaseUnavailable, DatabaseNotReady) as error:
+    except DatabaseUnavailable as error:
         _fail(f"database: {error}")
+    except DRIVER_ERRORS as error:
+        _fail(f"database: {words_of(error)}")
     sys.exit(0)
 
 
@@ -204,7 +206,7 @@ def check(
             yield
         except (ContractError, SettingsError) as error:
             problems.extend(f"{subject}: {problem}" for problem in error.problems)
-        except (KeysUnavailable, DatabaseUnavailable, DatabaseNotReady) as error:
+        except (KeysUnavailable, DatabaseUnavailable) as error:
             problems.append(f"{subject}: {error}")
 
     with checking("contract"):

@@ -1,5 +1,6 @@
-"""What the server answers outside the contract: the contract itself, its documentation, and health."""
+"""What the server answers outside the contract: the contract itself and its documentation; health is in `server.health`."""
 
+from collections.abc import Awaitable, Callable
 from functools import partial
 from hashlib import blake2b
 from importlib.util import find_spec
@@ -8,47 +9,17 @@ from pathlib import Path
 from connexion import AsyncApp
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import FileResponse, RedirectResponse, Response
+from starlette.types import Receive, Scope, Send
 
-from db.engine import Database
-from db.errors import DatabaseNotReady, DatabaseUnavailable
-from db.schema import require_newest
 from openapi.contract import Contract
 from openapi.json import encode
 
-HEALTH = ("/healthz", "/readyz")
-"""Where an orchestrator asks how the server is."""
-
+_STATIC = Path(__file__).with_name("static")
 _ASSETS = {
     "swagger-ui.css": "stylesheets/swagger-ui.css",
     "swagger-ui-bundle.js": "javascripts/swagger-ui-bundle.js",
 }
-_PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Workspace Sessions API</title>
-<link rel="stylesheet" href="docs/swagger-ui.css">
-<link rel="icon" href="data:,">
-</head>
-<body>
-<div id="swagger-ui"></div>
-<script src="docs/swagger-ui-bundle.js"></script>
-<script src="docs/start.js"></script>
-</body>
-</html>
-"""
-_START = """SwaggerUIBundle({
-  url: "openapi.json",
-  dom_id: "#swagger-ui",
-  deepLinking: true,
-  displayRequestDuration: true,
-  persistAuthorization: false,
-  tryItOutEnabled: true,
-  validatorUrl: null,
-});
-"""
 _DOCS_HEADERS = {
     # Swagger UI sets style attributes and draws with data: images; nothing else may come from anywhere but here.
     "content-security-policy": (
@@ -59,19 +30,36 @@ _DOCS_HEADERS = {
 }
 
 
-def add_pages(app: AsyncApp, contract: Contract, database: Database) -> None:
+class Page:
+    """An ASGI application that responds to GET and HEAD, and refuses other methods with 405.
+
+    A function as a route would match GET and HEAD alone, so that Connexion's router took other methods, and found nothing.
+    """
+
+    def __init__(self, respond: Callable[[Request], Awaitable[Response]]) -> None:
+        self._respond = respond
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] not in ("GET", "HEAD"):
+            raise HTTPException(405, headers={"Allow": "GET, HEAD"})
+        response = await self._respond(Request(scope, receive))
+        await response(scope, receive, send)
+
+
+def add_pages(app: AsyncApp, contract: Contract) -> None:
     """Add the pages to an application. None of them asks for a token."""
-    for path, page in {
+    pages: dict[str, Callable[[Request], Awaitable[Response]]] = {
         "/openapi.json": partial(_fixed, encode(contract.document), "application/json"),
         "/openapi.yaml": partial(_fixed, contract.source, "application/yaml"),  # RFC 9512
-        "/docs": partial(_fixed, _PAGE.encode(), "text/html; charset=utf-8"),
-        "/docs/start.js": partial(_fixed, _START.encode(), "text/javascript; charset=utf-8"),
+        "/docs": partial(_fixed, _static("docs.html"), "text/html; charset=utf-8"),
+        "/docs/": _without_slash,
+        "/docs/docs.js": partial(_fixed, _static("docs.js"), "text/javascript; charset=utf-8"),
+        "/docs/docs.css": partial(_fixed, _static("docs.css"), "text/css; charset=utf-8"),
         "/docs/{asset}": _asset,
-        "/healthz": _healthz,
-        "/readyz": partial(_readyz, database),
-        "/": _index,
-    }.items():
-        app.add_url_rule(path, path, page)
+        "/": partial(_index, _static("index.html"), _static("index.txt")),
+    }
+    for path, page in pages.items():
+        app.add_url_rule(path, path, Page(page))
 
 
 async def _fixed(body: bytes, media_type: str, request: Request) -> Response:
@@ -96,20 +84,17 @@ def _swagger_ui() -> Path:
     return Path(package.origin).parent / "swagger-ui"
 
 
-async def _healthz(_request: Request) -> Response:
-    """The process is alive: restart it when this does not answer."""
-    return JSONResponse({"status": "ok"}, headers={"cache-control": "no-store"})
+def _static(name: str) -> bytes:
+    return (_STATIC / name).read_bytes()
 
 
-async def _readyz(database: Database, _request: Request) -> Response:
-    """The database answers and its tables fit: send requests here only when this is 200."""
-    try:
-        await require_newest(database)
-    except (DatabaseUnavailable, DatabaseNotReady):
-        return JSONResponse({"status": "database not ready"}, 503, {"cache-control": "no-store"})
-    return JSONResponse({"status": "ok"}, headers={"cache-control": "no-store"})
+async def _without_slash(_request: Request) -> Response:
+    """`docs/` is a common way to write `docs`. The address is relative, so it holds behind a proxy that strips a prefix."""
+    return RedirectResponse("../docs", 307)
 
 
-async def _index(_request: Request) -> Response:
-    """People who open the bare address want the documentation."""
-    return RedirectResponse("docs", 307)
+async def _index(page: bytes, text: bytes, request: Request) -> Response:
+    """What this server is: a page for browsers, text for everything else."""
+    if "text/html" in request.headers.get("accept", ""):
+        return await _fixed(page, "text/html; charset=utf-8", request)
+    return await _fixed(text, "text/plain; charset=utf-8", request)

@@ -2,7 +2,6 @@
 
 import socket
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -11,6 +10,8 @@ import uvicorn
 from handlers.keys import StaticKeys, secret_key
 from handlers.response_headers import security_headers
 from server.app import create_app
+from server.descriptors import DescriptorWatch, raise_limit
+from server.draining import DrainingServer, run_workers
 from server.garbage import tune_garbage_collector
 from server.logs import log_config
 from server.settings import Settings
@@ -30,9 +31,12 @@ def options(settings: Settings, *, access_log: bool = True) -> dict[str, Any]:
             request_timeout=settings.request_timeout,
             stall_timeout=settings.answers.stall_timeout,
             headers=security_headers(behind_tls=settings.behind_tls),
+            accepted=DescriptorWatch().accepted,
         ),
         "ws": "none",
         "timeout_keep_alive": 5,
+        "timeout_graceful_shutdown": settings.grace_period,
+        "timeout_worker_healthcheck": 15,  # a new worker starts within this time, and one that hangs for it is replaced
         "lifespan": "on",
         "server_header": False,
         "access_log": access_log,
@@ -43,7 +47,8 @@ def options(settings: Settings, *, access_log: bool = True) -> dict[str, Any]:
 def serve(host: str, port: int, settings: Settings, *, workers: int, access_log: bool) -> None:
     """Serve from the settings in the environment, which are these, until a signal ends it; exits the process when it cannot
     start. Each worker reads them anew, since what they hold does not cross from process to process."""
-    uvicorn.run(
+    raise_limit()
+    config = uvicorn.Config(
         "server.app:create_app_from_environment",
         factory=True,
         host=host,
@@ -51,13 +56,17 @@ def serve(host: str, port: int, settings: Settings, *, workers: int, access_log:
         workers=workers,
         **options(settings, access_log=access_log),
     )
+    if workers > 1:
+        run_workers(config, drain_delay=settings.drain_delay)
+    else:
+        DrainingServer(config, drain_delay=settings.drain_delay).run()
 
 
-class _AnnouncingServer(uvicorn.Server):
+class _AnnouncingServer(DrainingServer):
     """A server that says where it listens once it does, so that what is printed works when it is pasted."""
 
     def __init__(self, config: uvicorn.Config, announce: Callable[[str], None]) -> None:
-        super().__init__(config)
+        super().__init__(config, drain_delay=0)
         self._announce = announce
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -75,7 +84,6 @@ def serve_demo(host: str, port: int, database_url: str, secret: str, announce: C
     tune_garbage_collector()
     config = uvicorn.Config(app, host=host, port=port, **options(settings))
     server = _AnnouncingServer(config, announce)
-    with suppress(KeyboardInterrupt):  # how a demo ends
-        server.run()
+    server.run()
     if not server.started:
         raise SystemExit(1)

@@ -28,6 +28,7 @@ __all__ = [
 DEFAULT_DATABASE_URL = "sqlite:///sessions.sqlite3"
 REQUEST_TIMEOUT = 10
 CONCURRENT_REQUESTS = 256
+GRACE_PERIOD = 30
 _LOG_LEVELS = ("debug", "info", "warning", "error")
 _ANSWERS, _TOKENS = AnswerRules(), TokenRules()
 _timeout = partial(whole_number, first=1, last=3600)
@@ -69,6 +70,12 @@ SETTINGS: Mapping[str, Setting] = {
     "REQUEST_TIMEOUT": Setting("Seconds in which a request must have arrived", _timeout, REQUEST_TIMEOUT),
     "CORS_ORIGINS": Setting("Origins whose pages may read responses, separated by commas", env.origins, (), "none"),
     "BEHIND_TLS": Setting("yes if clients use https, to tell browsers to keep to it", env.yes_or_no, False, "no"),  # noqa: FBT003 - a default
+    "DRAIN_DELAY": Setting(
+        "Seconds from SIGTERM, when readiness turns 503, until the server stops listening",
+        partial(whole_number, first=0, last=3600),
+        0,
+    ),
+    "GRACE_PERIOD": Setting("Seconds for requests in flight when the server has stopped listening", _timeout, GRACE_PERIOD),
     "LOG_LEVEL": Setting("debug, info, warning or error", partial(env.one_of, _LOG_LEVELS), "info"),
 }
 """Every setting, by its name without the prefix."""
@@ -90,6 +97,8 @@ class Settings:
     behind_tls: bool = False
     request_timeout: int = REQUEST_TIMEOUT
     concurrent_requests: int = CONCURRENT_REQUESTS
+    drain_delay: int = 0
+    grace_period: int = GRACE_PERIOD
 
 
 def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:

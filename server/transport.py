@@ -3,10 +3,11 @@
 It builds on private parts of uvicorn 0.54; tests/server/test_uvicorn.py fails when they move.
 """
 
+import asyncio
 import re
 from asyncio import AbstractEventLoop, BaseTransport, Transport
 from asyncio.events import TimerHandle
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import Enum, auto
 from typing import Any, cast
 
@@ -34,6 +35,7 @@ MOST_PIPELINED = 32
 MIN_RATE = 32 * 1024
 """Bytes per second that a client must take of a response, once the stall timeout has passed."""
 
+_GRACE = 1  # seconds for which a request is worked on after its client has gone
 _LINGER = 2  # seconds in which a client that is still sending can read why it was refused
 
 _HOST = re.compile(rb"([A-Za-z0-9._~!$&'()*+;=%-]*|\[[0-9A-Fa-f:.]+\])(:[0-9]*)?")  # RFC 3986, section 3.2, without commas
@@ -80,10 +82,13 @@ class RequestProtocol(HttpToolsProtocol):
         request_timeout: float,
         stall_timeout: float,
         headers: Sequence[Header],
+        accepted: Callable[[int], None] = lambda _descriptor: None,
     ) -> None:
         """A request has `request_timeout` seconds to arrive. Its client has `stall_timeout` seconds to take what is waiting,
-        and a second more for each `MIN_RATE` of them. `headers` stand on every problem that is answered here."""
+        and a second more for each `MIN_RATE` of them. `headers` stand on every problem that is answered here.
+        `accepted` is told the file descriptor of the connection."""
         super().__init__(config, server_state, app_state, _loop)
+        self._accepted = accepted
         self._request_timeout = request_timeout
         self._stall_timeout = stall_timeout
         self._problem_headers = headers
@@ -95,6 +100,7 @@ class RequestProtocol(HttpToolsProtocol):
         self._closing = False  # nothing is read any more
         self._last_words: Problem | None = None
         self._answered: RequestResponseCycle | None = None  # uvicorn remembers only the last that came
+        self._task: asyncio.Task[None] | None = None  # works on the request
         self._deadline: TimerHandle | None = None
         self._write_deadline: TimerHandle | None = None
 
@@ -102,6 +108,7 @@ class RequestProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: BaseTransport) -> None:
         super().connection_made(cast("Transport", transport))
+        self._accepted(transport.get_extra_info("socket").fileno())
         self._set_deadline(self._request_timeout)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -110,6 +117,9 @@ class RequestProtocol(HttpToolsProtocol):
         if self._answered is not None:
             self._answered.disconnected = True
             self._answered.message_event.set()
+        if self._task is not None:
+            # A query that is nearly done is cheaper than its cancellation.
+            self.loop.call_later(_GRACE, self._task.cancel)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -192,8 +202,19 @@ class RequestProtocol(HttpToolsProtocol):
     # What happens to an answer
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        async def run(scope: Any, receive: Any, send: Any) -> None:
+            self._task = task = asyncio.current_task()
+            try:
+                await app(scope, receive, send)
+            except asyncio.CancelledError:
+                if not cycle.disconnected:
+                    raise
+            finally:
+                if self._task is task:  # the next request may have begun
+                    self._task = None
+
         self._answered = cycle
-        super()._start_asgi_task(cycle, app)
+        super()._start_asgi_task(cycle, run)
 
     def on_response_complete(self) -> None:
         nothing_waits = not self.pipeline

@@ -1,8 +1,12 @@
 """Connections for reading: they cannot write, end late statements, and tell an outage from our own mistakes."""
 
 import asyncio
+import os
+import shutil
+import socket
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
@@ -10,10 +14,12 @@ import asyncpg
 import pytest
 
 from db.engine import Database
-from db.errors import DatabaseUnavailable, TooManySnapshots
+from db.errors import DatabaseNotReady, DatabaseUnavailable, TooManySnapshots
 from db.limits import CONNECTIONS, SNAPSHOTS
 from db.pools import Connection
+from db.postgresql_servers import Servers
 from tests.conftest import Databases
+from tests.faults.relay import Relay, socket_file, url_through
 
 ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
 
@@ -185,13 +191,54 @@ def test_another_file_in_the_place_of_the_open_one_is_read(tmp_path: Path) -> No
     run(f"sqlite:///{file}", read)
 
 
-def test_a_file_in_a_folder_that_cannot_be_written_is_read_as_immutable(sqlite_databases: Databases) -> None:
+@pytest.mark.parametrize("option", ["mode=ro", "mode=rw", "immutable=1"])
+def test_a_file_is_opened_as_its_url_says(sqlite_url: str, option: str) -> None:
     async def read(database: Database) -> None:
         async with database.acquire() as connection:
             assert await connection.fetch("SELECT id FROM workspaces", ()) == []
 
-    run(f"{sqlite_databases.migrated()}?immutable=1", read)
-    run(f"{sqlite_databases.migrated()}?mode=ro", read)
+    run(f"{sqlite_url}?{option}", read)
+
+
+@pytest.fixture
+def read_only_folder(sqlite_url: str) -> Iterator[Path]:
+    """A folder with a copy of a database, in which this process may create no file."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        shutil.copy(sqlite_url.removeprefix("sqlite:///"), folder / "a.sqlite3")
+        (folder / "a.sqlite3").chmod(0o444)
+        folder.chmod(0o555)
+        if os.geteuid() == 0:
+            os.seteuid(65534)  # root may write everywhere
+            yield folder
+            os.seteuid(0)
+        else:
+            yield folder
+        folder.chmod(0o755)
+
+
+def test_a_file_in_a_folder_that_cannot_be_written_is_read_as_immutable(read_only_folder: Path) -> None:
+    async def read(database: Database) -> None:
+        async with database.acquire() as connection:
+            assert await connection.fetch("SELECT id FROM workspaces", ()) == []
+
+    url = f"sqlite:///{read_only_folder / 'a.sqlite3'}"
+    for option in ("", "?mode=ro"):
+        with pytest.raises(DatabaseNotReady, match=r"folder cannot be written: add \?immutable=1 to its URL"):
+            run(f"{url}{option}", read)
+    run(f"{url}?immutable=1", read)
+
+
+def test_a_file_with_changes_in_its_log_is_not_read_as_immutable(sqlite_url: str) -> None:
+    async def read(database: Database) -> None:
+        with pytest.raises(DatabaseNotReady, match="-wal holds changes that are not in the database file"):
+            async with database.acquire():
+                pytest.fail("a state without the last changes was read")
+
+    with closing(sqlite3.connect(sqlite_url.removeprefix("sqlite:///"))) as writer:
+        writer.execute("INSERT INTO workspaces (id) VALUES ('w')")
+        writer.commit()
+        run(f"{sqlite_url}?immutable=1", read)
 
 
 @pytest.mark.parametrize("with_citus", [False, True])
@@ -212,3 +259,30 @@ def test_plans_are_made_for_all_values_except_where_citus_needs_to_know_them(
                 assert mode == ("auto" if with_citus else "force_generic_plan")
 
     run(url, read)
+
+
+@pytest.mark.parametrize("seconds", [1, 60, 3600])
+def test_the_statement_timeout_holds(postgresql_databases: Databases, seconds: int) -> None:
+    url = postgresql_databases.migrated()
+
+    async def read(database: Database) -> None:
+        async with database.acquire() as connection:
+            [[timeout]] = await connection.fetch("SELECT setting::int FROM pg_settings WHERE name = 'statement_timeout'", ())
+            assert timeout == seconds * 1000
+
+    run(url, read, statement_timeout=seconds)
+
+
+def test_a_connection_over_tcp_notices_that_its_peer_is_gone(postgresql_databases: Databases) -> None:
+    url = postgresql_databases.migrated()
+
+    async def connect(port: int, url: str) -> list[int]:
+        connection = await Servers(url).connect()
+        assert connection.address == ("127.0.0.1", port)
+        found = connection._transport.get_extra_info("socket")  # noqa: SLF001 - asyncpg shows it nowhere
+        options = [found.getsockopt(socket.IPPROTO_TCP, option) for option in (socket.TCP_KEEPIDLE, socket.TCP_USER_TIMEOUT)]
+        await connection.close()
+        return options
+
+    with Relay(socket_file(url)) as relay:
+        assert asyncio.run(connect(relay.port, url_through(relay, url=url))) == [5, 5000]

@@ -14,6 +14,7 @@ from starlette.testclient import TestClient
 from db.demo import DOCUMENTED_SESSION
 from db.engine import Database
 from db.errors import DatabaseUnavailable
+from db.limits import CONNECTIONS
 from handlers.keys import StaticKeys, secret_key
 from openapi.contract import load
 from server.app import create_app
@@ -127,10 +128,10 @@ def test_a_database_that_takes_no_more_connections_is_a_503_and_then_answers_aga
 
 def test_a_database_to_connect_to_that_is_not_there_is_unavailable_and_not_an_error_of_ours() -> None:
     async def connect(url: str) -> None:
-        database = Database(url, read_only=True)
+        database = Database(url)
         try:
-            async with database.connect():
-                pass
+            async with database.acquire():
+                pytest.fail("there was one")
         finally:
             await database.close()
 
@@ -158,23 +159,23 @@ def test_a_server_that_is_stopped_is_a_503_and_service_resumes_when_it_is_back(s
 
 def test_a_cancelled_request_gives_its_connection_back(url: str) -> None:
     async def run() -> int:
-        database = Database(url, read_only=True)
+        database = Database(url)
 
         async def ask() -> None:
-            async with database.connect() as connection:
-                await connection.exec_driver_sql("SELECT pg_sleep(5)")
+            async with database.acquire() as connection:
+                await connection.fetch("SELECT pg_sleep(5)", ())
 
         for _ in range(3):
-            asked = [asyncio.create_task(ask()) for _ in range(10)]  # as many as the pool has
+            asked = [asyncio.create_task(ask()) for _ in range(CONNECTIONS)]
             async with asyncio.timeout(5):
                 await wait_until_asleep(url, len(asked))
             for task in asked:
                 task.cancel()
             await asyncio.gather(*asked, return_exceptions=True)
-        async with database.connect() as connection:
-            answer = int((await connection.exec_driver_sql("SELECT 1")).scalar_one())
+        async with database.acquire() as connection:
+            [[answer]] = await connection.fetch("SELECT 1", ())
         await database.close()
-        return answer
+        return int(answer)
 
     assert asyncio.run(run()) == 1
 

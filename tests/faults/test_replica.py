@@ -17,10 +17,11 @@ from starlette.testclient import TestClient
 
 from db.demo import DOCUMENTED_SESSION
 from db.errors import DatabaseUnavailable
+from db.postgresql_servers import Servers
 from handlers.keys import StaticKeys, secret_key
 from server.app import create_app
 from server.settings import Settings
-from tests.conftest import SECRET, WORKSPACE, Mint, PostgreSQLDatabases, Store
+from tests.conftest import SECRET, WORKSPACE, Databases, Mint, PostgreSQLDatabases, Store
 
 PATH = f"/v1/workspace/{WORKSPACE}/sessions"
 
@@ -114,3 +115,34 @@ def test_the_server_reads_from_replicas_and_writers_find_the_primary(pair: Pair,
 def test_writing_to_a_replica_is_refused_in_the_words_of_the_server(pair: Pair, store: Store) -> None:
     with pytest.raises(DatabaseUnavailable, match="read-only transaction"):
         store(pair.url(pair.replica), [DOCUMENTED_SESSION])
+
+
+def test_the_session_that_a_url_asks_for_decides_between_the_hosts(pair: Pair) -> None:
+    async def is_replica(session: str, *servers: PostgresServer) -> bool:
+        connection = await Servers(pair.url(*servers, session=session)).connect()
+        found = bool(await connection.fetchval("SELECT pg_is_in_recovery()"))
+        await connection.close()
+        return found
+
+    async def run() -> None:
+        for session in ("read-write", "primary", "any"):
+            assert not await is_replica(session, pair.primary)  # a lone primary
+        assert not await is_replica("read-write", pair.replica, pair.primary)
+        for session in ("prefer-standby", "standby", "read-only"):
+            assert await is_replica(session, pair.primary, pair.replica)
+        pair.replica.stop()
+        assert not await is_replica("prefer-standby", pair.replica, pair.primary)
+        with pytest.raises(DatabaseUnavailable, match="none of the 2 servers will do"):
+            await is_replica("standby", pair.replica, pair.primary)
+
+    asyncio.run(run())
+
+
+def test_a_lone_primary_that_is_asked_for_by_its_session_is_read_and_written(
+    postgresql_databases: Databases, store: Store, mint: Mint
+) -> None:
+    url = f"{postgresql_databases.migrated()}&target_session_attrs=read-write"
+    store(url, [DOCUMENTED_SESSION])
+    app = create_app(Settings(StaticKeys((secret_key(SECRET),)), url))
+    with TestClient(app, headers={"Authorization": f"Bearer {mint()}"}) as client:
+        assert client.get(PATH).json() == {"sessions": [DOCUMENTED_SESSION]}

@@ -290,3 +290,29 @@ def test_whoever_writes_meanwhile_every_untouched_session_is_met_exactly_once(
     touched = {IDS[number] for number, _, _ in writes}
     untouched = [document for document in documents if document["id"] not in touched]
     assert [id_ for id_ in met if id_ not in touched] == [each["id"] for each in in_order(untouched, sort)]
+
+
+def test_the_link_of_the_longest_query_fits_its_header_and_leads_on(
+    client_of: ClientOf, database_url: str, store: Store, mint: Mint
+) -> None:
+    def spelled(text: str) -> str:
+        return "".join(f"%{byte:02X}" for byte in text.encode())
+
+    service_ids = [f"{number:0>64}" for number in range(100)]
+    documents = [booked(number, service_ids[number]) for number in range(3)]
+    store(database_url, documents)
+    # Every byte percent-encoded is too long to be sent, so only the commas and the first identifiers are.
+    query = "serviceIds=" + "%2C".join([*map(spelled, service_ids[:40]), *service_ids[40:]])
+    query += (
+        "&dateFrom=0001-01-01T00%3A00%3A00.0000000000000000000000000%2B00%3A00&dateTo=9999-12-31&status=scheduled&limit=1"
+    )
+    client, headers = client_of(database_url), {"Authorization": f"Bearer {mint(workspaces=['booked'])}"}
+    met = []
+    address = f"/v1/workspace/booked/sessions?{query}"
+    while address:
+        response = client.get(address, headers=headers)
+        assert response.status_code == 200
+        assert len(response.headers.get("link", "")) <= 8192
+        met += [session["id"] for session in response.json()["sessions"]]
+        address = next_address(response)
+    assert met == [document["id"] for document in documents]

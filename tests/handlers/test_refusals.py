@@ -148,7 +148,7 @@ def test_another_method_is_405_with_a_complete_allow(client: httpx.Client, mint:
         f"/v2/workspace/{WORKSPACE}/sessions",
         "/v1/workspace//sessions",
         "/favicon.ico",
-        "/docs/",
+        "/docs/swagger-ui.css/",
     ],
 )
 def test_a_path_that_is_not_in_the_contract_is_a_404_and_never_a_redirect(

@@ -1,10 +1,12 @@
 """What the tests of the server share."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.key_servers import KeyServer, jwk
+from tests.processes import Start, programs_in
 from tests.signers import rsa_key
 
 
@@ -17,3 +19,10 @@ def key_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[KeyServer]:
     server.open.clear()
     yield server
     server.close()
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Start the program in an empty folder."""
+    with programs_in(tmp_path) as start_program:
+        yield start_program

@@ -1,5 +1,6 @@
 """The command line: what each command does, prints and returns, and how it says what is wrong."""
 
+import asyncio
 import io
 import json
 import re
@@ -9,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
+import asyncpg
 import jwt
 import pytest
 from starlette.testclient import TestClient
@@ -20,7 +22,7 @@ from openapi.json import encode
 from server import cli
 from server.app import create_app
 from server.settings import PREFIX, SETTINGS, read_settings
-from tests.conftest import SECRET, ClientOf, Mint
+from tests.conftest import SECRET, ClientOf, Databases, Mint
 from tests.key_servers import KeyServer, jwk
 from tests.signers import ec_key, rsa_key
 
@@ -51,6 +53,16 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
         return Outcome(int(ended.value.code or 0), printed.out, printed.err)
 
     return run_command
+
+
+def execute(url: str, *statements: str) -> None:
+    async def run_statements() -> None:
+        connection = await asyncpg.connect(url)
+        for statement in statements:
+            await connection.execute(statement)
+        await connection.close()
+
+    asyncio.run(run_statements())
 
 
 def lines(*documents: dict[str, Any]) -> bytes:
@@ -207,7 +219,7 @@ def test_a_database_without_tables_is_reported_with_the_command_to_run(run: Run,
         ),
         ("sqlite:///not-a-database", "file is not a database"),
         ("sqlite://", "must name a file"),
-        ("mysql://user:hidden@host/db", "names the database mysql"),
+        ("mysql://user:hidden@host/db", "is not a database URL"),
         ("postgresql://user:hidden@127.0.0.1:1/db", "Connect call failed"),
         ("sessions.sqlite3", "is not a database URL"),
     ],
@@ -221,6 +233,24 @@ def test_a_database_that_cannot_be_used_is_reported_in_a_sentence(
     assert (outcome.code, outcome.err.split(" ")[1]) in [(1, "database:"), (2, "SESSIONS_DATABASE_URL")]
     assert reason in outcome.err
     assert "hidden" not in outcome.err
+
+
+@pytest.mark.parametrize("command", ["migrate", "check", "import", "workspaces"])
+def test_a_role_without_rights_is_reported_with_those_it_needs(
+    run: Run, monkeypatch: pytest.MonkeyPatch, postgresql_databases: Databases, command: str
+) -> None:
+    url = postgresql_databases.migrated()
+    role = url.split("?", maxsplit=1)[0].rsplit("/", 1)[1] + "_role"
+    alone = f"{url.replace('postgres:@', f'{role}:x@')}&options=-csearch_path%3Dother,public"
+    execute(url, f"CREATE ROLE {role} LOGIN PASSWORD 'x'", "CREATE SCHEMA other", f"GRANT USAGE ON SCHEMA other TO {role}")
+    if command in ("import", "workspaces"):
+        execute(url, f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}")
+    monkeypatch.setenv("SESSIONS_DATABASE_URL", alone)
+    arguments = {"import": ("import", "-"), "workspaces": ("workspaces", "add", "w")}.get(command, (command,))
+    outcome = run(*arguments, stdin=encode(DOCUMENTED_SESSION))
+    execute(url, f"DROP OWNED BY {role}", f"DROP ROLE {role}")
+    assert outcome.code == 1
+    assert re.fullmatch(r"error: database: permission denied for .*; the role needs SELECT on .*\n", outcome.err)
 
 
 @pytest.mark.parametrize(

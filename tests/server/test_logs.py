@@ -12,10 +12,8 @@ from server.logs import LineFormatter, PathOnly, printable
 from tests.conftest import SECRET, WORKSPACE, Mint
 from tests.key_servers import KeyServer
 from tests.live import Connection
-from tests.server.test_serving import TIMEOUT, Start, port_of, start
+from tests.processes import TIMEOUT, Start, port_of
 from tests.signers import rsa_key
-
-__all__ = ["start"]  # the fixture
 
 FORGED = "2026-01-01 00:00:00,000 INFO sessions: forged"
 HOSTILE = [

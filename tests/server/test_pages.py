@@ -1,17 +1,12 @@
 """What is served outside the contract."""
 
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 import yaml
-from starlette.testclient import TestClient
 
-from handlers.keys import StaticKeys
 from openapi.contract import CONTRACT, load
-from server.app import create_app
-from server.settings import Settings
 from tests.conftest import ClientOf
 
 
@@ -59,7 +54,8 @@ def test_the_documentation_page_is_made_of_files_from_this_server_alone(client: 
     for path, media_type in {
         "/docs/swagger-ui.css": "text/css",
         "/docs/swagger-ui-bundle.js": "text/javascript",
-        "/docs/start.js": "text/javascript",
+        "/docs/docs.js": "text/javascript",
+        "/docs/docs.css": "text/css",
     }.items():
         assert path.removeprefix("/") in page.text
         asset = client.get(path)
@@ -80,21 +76,26 @@ def test_no_other_file_can_be_asked_for(client: httpx.Client, name: str) -> None
     assert response.headers["content-type"] == "application/problem+json"
 
 
-def test_the_bare_address_leads_to_the_documentation_without_naming_a_host(client: httpx.Client) -> None:
-    response = client.get("/", headers={"Host": "evil.example"})
+@pytest.mark.parametrize(("accepted", "media_type"), [("text/html,*/*;q=0.8", "text/html"), ("*/*", "text/plain")])
+def test_the_bare_address_says_what_this_is_to_browsers_and_to_curl(
+    client: httpx.Client, accepted: str, media_type: str
+) -> None:
+    response = client.get("/", headers={"Accept": accepted, "Host": "evil.example"})
+    assert response.headers["content-type"].startswith(media_type)
+    assert "openapi.yaml" in response.text
+    assert "evil.example" not in response.text
+
+
+def test_the_documentation_with_a_slash_leads_to_the_one_without_and_names_no_host(client: httpx.Client) -> None:
+    response = client.get("/docs/", headers={"Host": "evil.example"})
     assert response.status_code == 307
-    assert response.headers["location"] == "docs"
+    assert response.headers["location"] == "../docs"
 
 
-def test_health_says_that_the_process_lives_and_readiness_that_the_database_answers(client: httpx.Client) -> None:
-    assert client.get("/healthz").json() == {"status": "ok"}
-    assert client.get("/readyz").json() == {"status": "ok"}
-
-
-def test_without_its_database_the_server_is_alive_and_not_ready(tmp_path: Path) -> None:
-    # The application is asked before its start-up check, as it may be when the database goes away later.
-    client = TestClient(create_app(Settings(StaticKeys(()), f"sqlite:///{tmp_path}/missing.sqlite3")))
-    assert client.get("/healthz").status_code == 200
-    response = client.get("/readyz")
-    assert response.status_code == 503
-    assert response.json() == {"status": "database not ready"}
+@pytest.mark.parametrize("path", ["/docs", "/openapi.json", "/"])
+@pytest.mark.parametrize("method", ["POST", "DELETE", "OPTIONS"])
+def test_other_methods_than_get_and_head_are_405_on_every_page(client: httpx.Client, method: str, path: str) -> None:
+    response = client.request(method, path)
+    assert response.status_code == 405
+    assert response.headers["allow"] == "GET, HEAD"
+    assert response.headers["content-type"] == "application/problem+json"

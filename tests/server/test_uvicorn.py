@@ -14,6 +14,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import Server
 
 from handlers.keys import StaticKeys
+from server.descriptors import DescriptorWatch
 from server.serving import options
 from server.settings import Settings
 from server.transport import RequestProtocol
@@ -86,6 +87,7 @@ def test_a_refusal_that_is_raised_in_a_callback_comes_back_as_the_context_of_the
 def test_workers_get_the_protocol_through_a_pickle_and_the_server_calls_it_by_these_names() -> None:
     protocol = pickle.loads(pickle.dumps(options(Settings(StaticKeys(()), request_timeout=3))["http"]))  # noqa: S301 - our own
     assert protocol.func is RequestProtocol
+    assert isinstance(protocol.keywords.pop("accepted").__self__, DescriptorWatch)
     assert protocol.keywords == {
         "request_timeout": 3,
         "stall_timeout": 10,

@@ -1,0 +1,140 @@
+"""Swagger UI in a real browser: authorise, execute, read results and problems, on a desktop and on a phone.
+
+Needs a Chromium of the system (Debian: `apt-get install chromium`); CI always has one.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from db.demo import DOCUMENTED_SESSION, FIRST_WORKSPACE, SECOND_WORKSPACE
+from handlers.keys import StaticKeys, secret_key
+from server.settings import Settings
+from tests.conftest import SECRET, Mint
+from tests.live import serving, until
+
+CHROMIUM = shutil.which("chromium")
+ARTEFACTS = Path(__file__).parents[2] / ".browser"
+# Without these, it calls its maker's servers.
+OPTIONS = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None and "CI" not in os.environ, reason="there is no chromium on this machine"),
+    pytest.mark.xdist_group("browser"),
+]
+
+
+@pytest.fixture(scope="module")
+def address(sqlite_demo_url: str) -> Iterator[str]:
+    with serving(Settings(StaticKeys((secret_key(SECRET),)), sqlite_demo_url)) as served:
+        yield f"http://127.0.0.1:{served.port}"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def page(browser: Browser, address: str) -> Iterator[Page]:
+    """The documentation; a test fails on any error in the console, violations of the content security policy included."""
+    opened = browser.new_page(viewport={"width": 1280, "height": 1000})
+    errors: list[str] = []
+    # A response of 4xx that was asked for is logged as well.
+    opened.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    opened.on("pageerror", lambda error: errors.append(str(error)))
+    opened.goto(f"{address}/docs")
+    yield opened
+    opened.close()
+    assert [error for error in errors if "the server responded with a status of 4" not in error] == []
+
+
+def authorise(page: Page, token: str) -> None:
+    page.click("button.btn.authorize")
+    page.fill(".modal-ux input", token)
+    page.click(".auth-btn-wrapper button.authorize")
+    page.click("button.btn-done")
+
+
+def execute(page: Page) -> None:
+    page.click("button.execute")
+    page.wait_for_selector(".live-responses-table tbody .response-col_status")
+
+
+def result(page: Page) -> str:
+    return page.inner_text(".live-responses-table tbody")
+
+
+def test_a_newcomer_gets_the_documented_session_at_the_first_try(page: Page, mint: Mint) -> None:
+    authorise(page, mint())
+    execute(page)
+    shown = result(page)
+    assert shown.startswith("200")
+    assert all(name in shown for name in DOCUMENTED_SESSION["serviceNames"])
+    ARTEFACTS.mkdir(exist_ok=True)
+    page.screenshot(path=ARTEFACTS / "docs-1280.png", full_page=True)
+
+
+def test_one_click_clears_the_filters_and_page_2_follows_by_its_cursor(page: Page, mint: Mint) -> None:
+    authorise(page, mint())
+    page.click("button.clear-filters")
+    page.fill('tr[data-param-name="limit"] input', "2")
+    execute(page)
+    url = page.inner_text(".request-url pre")
+    assert url.endswith(f"/v1/workspace/{FIRST_WORKSPACE}/sessions?limit=2")
+    first = result(page)
+    cursor = first.split("next-cursor:")[1].split()[0]
+    page.fill('tr[data-param-name="cursor"] input', cursor)
+    page.click("button.execute")
+    expect(page.locator(".request-url pre")).to_contain_text(cursor)
+    page.wait_for_function(
+        "before => !document.querySelector('.live-responses-table tbody').innerText.includes(before)",
+        arg=DOCUMENTED_SESSION["id"],
+    )
+    assert result(page) != first
+
+
+def test_problems_can_be_read(page: Page, mint: Mint) -> None:
+    page.click("button.clear-filters")
+    execute(page)
+    assert result(page).startswith("401")
+    authorise(page, mint(workspaces=[SECOND_WORKSPACE]))
+    page.click("button.execute")
+    expect(page.locator(".live-responses-table tbody")).to_contain_text("The token does not cover this workspace.")
+
+
+def test_the_operation_is_open_and_shows_its_limits(page: Page) -> None:
+    expect(page.locator("button.execute")).to_be_visible()
+    assert "maximum" in page.inner_text('tr[data-param-name="limit"]').lower()
+
+
+def test_on_a_phone_nothing_is_wider_than_the_screen(page: Page) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.emulate_media(color_scheme="dark")
+    expect(page.locator("button.execute")).to_be_visible()
+    until(lambda: page.evaluate("document.documentElement.scrollWidth") <= 390)
+    ARTEFACTS.mkdir(exist_ok=True)
+    page.screenshot(path=ARTEFACTS / "docs-390.png", full_page=True)
+
+
+def test_the_address_with_a_slash_and_the_bare_address_lead_on(page: Page, address: str) -> None:
+    page.goto(f"{address}/docs/")
+    expect(page.locator("button.execute")).to_be_visible()
+    page.goto(address)
+    page.click("text=Documentation")
+    expect(page.locator("button.execute")).to_be_visible()
+
+
+def test_without_javascript_the_page_names_the_contract(browser: Browser, address: str) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    opened = context.new_page()
+    opened.goto(f"{address}/docs")
+    assert "openapi.yaml" in opened.inner_text("body")
+    context.close()
