@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from server.settings import PREFIX, VARIABLES
+from server.settings import PREFIX, SETTINGS
 
 ROOT = Path(__file__).parents[2]
 PINNED_IMAGE = re.compile(r"[a-z/.]+:[0-9][a-z0-9.-]*@sha256:[0-9a-f]{64}")
@@ -34,15 +34,15 @@ def servers() -> dict[str, Any]:
 
 
 def test_the_table_of_settings_says_what_the_program_says() -> None:
-    rows = [f"| `{PREFIX}{name}` | {purpose} |" for name, purpose in VARIABLES.items()]
-    table = "\n".join(["| variable | meaning |", "|---|---|", *rows])
+    rows = [f"| `{PREFIX}{name}` | {each.purpose} | {each.shown_default()} |" for name, each in SETTINGS.items()]
+    table = "\n".join(["| variable | purpose | default |", "|---|---|---|", *rows])
     assert table in read("docs/operations.md"), f"docs/operations.md must hold this table:\n{table}"
 
 
 def test_every_setting_that_is_named_for_operators_is_one() -> None:
     for name in ("docs/operations.md", "compose.yaml", "Dockerfile", "deploy/nginx.conf"):
         named = set(re.findall(rf"{PREFIX}([A-Z_]+)", read(name)))
-        assert named <= set(VARIABLES), name
+        assert named <= set(SETTINGS), name
 
 
 # Image ---------------------------------------------------------------------------------------------------------------------
