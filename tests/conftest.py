@@ -144,9 +144,22 @@ def postgresql_databases() -> Iterator[Databases]:
         return
     # Not in pytest's own folder: started by root, the server runs as another user, who cannot enter that.
     with tempfile.TemporaryDirectory(prefix="sessions-postgresql-") as folder:
+        _allow_many_connections(get_server(folder, cleanup_mode="stop"))
         server = get_server(folder, cleanup_mode="stop")
         yield PostgreSQLDatabases(server.get_uri())
         server.cleanup()
+
+
+def _allow_many_connections(server: Any) -> None:
+    """Every application that a test opens keeps some until the end of the run."""
+
+    async def change() -> None:
+        connection = await asyncpg.connect(server.get_uri())
+        await connection.execute("ALTER SYSTEM SET max_connections = 500")
+        await connection.close()
+
+    asyncio.run(change())
+    server.cleanup()  # the setting holds from the next start on
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
