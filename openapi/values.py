@@ -92,7 +92,9 @@ def _several(read: Callable[[str], Any], most: int) -> Callable[[Sequence[str]],
 
 def _value(schema: Mapping[str, Any], components: Mapping[str, Any]) -> Callable[[str], Any]:
     """Compile a schema to a function from one text to its value, which raises ValueError with the error in words."""
-    form = str("date-time" if schema.get("format") == "date-time" else schema.get("type"))
+    form = str(schema.get("type"))
+    if form == "string" and schema.get("format") == "date-time":
+        form = "date-time"
     if form not in _CONVERSIONS:
         raise ValueError(f"has the type {form}; this server reads string, integer and arrays of them")
     convert = _CONVERSIONS[form]
