@@ -80,7 +80,7 @@ def _circles(references: Sequence[tuple[Place, str]]) -> Iterator[str]:
     """
     following: dict[str, list[str]] = {}
     for place, reference in references:
-        if place[0] == "components" and all(part in _IN_PLACE or part.isdigit() for part in place[3:]):
+        if place[:1] == ("components",) and all(part in _IN_PLACE or part.isdigit() for part in place[3:]):
             following.setdefault("#/" + "/".join(place[:3]), []).append(reference)
     while True:
         try:

@@ -294,6 +294,10 @@ def test_all_references_that_never_end_are_named_at_once(tmp_path: Path) -> None
     assert len(refusal(tmp_path, document).problems) == 3
 
 
+def test_a_reference_in_place_of_the_whole_contract_is_refused(tmp_path: Path) -> None:
+    assert refusal(tmp_path, {**DOCUMENT, "$ref": "#/components/schemas/Id"}).problems
+
+
 def test_a_schema_may_contain_itself_as_a_property_or_an_item(tmp_path: Path) -> None:
     document = copy.deepcopy(DOCUMENT)
     note = {"$ref": "#/components/schemas/Note"}
