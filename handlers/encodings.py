@@ -1,4 +1,4 @@
-"""Content codings: what a client takes (RFC 9110, section 12.5.3), and how an answer is written in it."""
+"""Content codings: the choice among those that a client accepts (RFC 9110, section 12.5.3), and compression."""
 
 import zlib
 from collections.abc import Callable, Iterable, Mapping
@@ -45,8 +45,6 @@ def choose_coding(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
             for item in value.decode("latin-1").lower().split(",", _MAX_CODINGS)[:_MAX_CODINGS]:
                 coding, _, parameter = item.partition(";")
                 weights[coding.strip()] = _weight(parameter.strip())
-    if not weights:
-        return None
     weights.setdefault("gzip", weights.get("*", 0.0))
     best = max(CODINGS, key=lambda coding: weights.get(coding, 0.0))
     weight = weights.get(best, 0.0)
@@ -54,9 +52,8 @@ def choose_coding(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
 
 
 def _weight(parameter: str) -> float:
-    if not parameter:
-        return 1.0
-    name, _, value = parameter.partition("=")
+    """The weight that `q=0.5` gives a coding: 1 without it, 0 if it is no weight."""
+    name, _, value = (parameter or "q=1").partition("=")
     try:
         weight = float(value) if name.strip() == "q" else 0.0
     except ValueError:

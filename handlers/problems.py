@@ -1,4 +1,4 @@
-"""The outermost layer: every error becomes a problem document (RFC 9457).
+"""Every error becomes a problem document (RFC 9457).
 
 The class of an error decides its status, once, in `problem_of`. The rest of the program raises and does not know about HTTP.
 """
@@ -33,7 +33,7 @@ _NEWER_TITLES = {413: "Content Too Large", 414: "URI Too Long"}  # RFC 9110's; s
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What the client is told about an error."""
+    """An error as its client is told of it."""
 
     status: int
     detail: str
@@ -47,7 +47,7 @@ class Problem:
 
     def body(self) -> bytes:
         document: dict[str, Any] = {
-            # The status says it all, so the type is the one for "no more than the status" (RFC 9457, section 4.2.1).
+            # The type of a problem that its status describes (RFC 9457, section 4.2.1).
             "type": "about:blank",
             "title": self.title,
             "status": self.status,
@@ -59,7 +59,7 @@ class Problem:
 
 
 def problem_of(error: BaseException) -> Problem:
-    """The problem that an error is shown as. Nothing of the error's own text goes out unless it was written for clients."""
+    """The problem that a client is shown for an error: nothing of the error's text that was not written for clients."""
     match error:
         case InvalidParameters(errors):
             count = "One parameter is" if len(errors) == 1 else f"{len(errors)} parameters are"
@@ -82,22 +82,22 @@ def problem_of(error: BaseException) -> Problem:
             allowed = ", ".join(sorted((error.headers or {}).get("Allow", "GET, HEAD").split(", ")))
             return Problem(405, f"This path answers {allowed.replace(', ', ' and ')} only.", {"allow": allowed})
         case Overloaded():
-            detail = "The server is answering as many requests as it can. Try again in a second."
-            return Problem(503, detail, {"retry-after": "1"})
+            return _unavailable("The server is answering as many requests as it can. Try again in a second.", retry_after=1)
         case TooManySnapshots():
-            detail = "Too many long lists are being sent. Try again in a few seconds, or ask for pages (limit)."
-            return Problem(503, detail, {"retry-after": str(RETRY_AFTER)})
+            return _unavailable("Too many long lists are being sent. Try again in a few seconds, or ask for pages (limit).")
         case DatabaseUnavailable():
-            detail = "The database cannot be reached at the moment. Try again in a few seconds."
-            return Problem(503, detail, {"retry-after": str(RETRY_AFTER)})
-        case CancelledError():  # the grace period is over that a server has when it ends
-            detail = "The server is ending. Try again in a few seconds."
-            return Problem(503, detail, {"retry-after": str(RETRY_AFTER)})
+            return _unavailable("The database cannot be reached at the moment. Try again in a few seconds.")
+        case CancelledError():  # the grace period of a server that ends is over
+            return _unavailable("The server is ending. Try again in a few seconds.")
         case KeysUnavailable():
-            detail = "The keys that tokens are signed with cannot be reached at the moment. Try again in a few seconds."
-            return Problem(503, detail, {"retry-after": str(RETRY_AFTER)})
+            keys = "The keys that tokens are signed with"
+            return _unavailable(f"{keys} cannot be reached at the moment. Try again in a few seconds.")
         case _:
             return Problem(500, "The server could not produce a valid answer. The failure has been logged.")
+
+
+def _unavailable(detail: str, retry_after: int = RETRY_AFTER) -> Problem:
+    return Problem(503, detail, {"retry-after": str(retry_after)})
 
 
 def _log(error: BaseException, problem: Problem, scope: Scope) -> None:
@@ -115,7 +115,7 @@ def _log(error: BaseException, problem: Problem, scope: Scope) -> None:
 
 
 class ProblemDetailsMiddleware:
-    """Turns what the application raises into an answer. Once an answer has begun, an error can only cut it off."""
+    """Turns an exception into a response. Once a response has begun, an exception can only break it off."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

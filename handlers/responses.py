@@ -3,14 +3,13 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
-from typing import Any, TypeAlias
+from typing import Any
 
 from starlette.types import Scope, Send
 
 from handlers.encodings import MIN_SIZE, choose_coding, compress
+from handlers.pipeline import Header
 from openapi.contract import Operation
-
-Header: TypeAlias = tuple[bytes, bytes]
 
 PIECE = 256 * 1024
 """Bytes that are sent at a time. The client must take each piece within a time limit; see `server.transport`."""

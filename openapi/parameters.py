@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from itertools import islice
 from typing import Any, TypeAlias
-from urllib.parse import unquote_to_bytes
+from urllib.parse import unquote_plus
 
 from openapi.errors import InvalidParameters, ParameterError
 from openapi.values import Parameter, compile_parameter
@@ -28,18 +28,14 @@ class Parameters:
     """The parameters of one operation, compiled."""
 
     def __init__(self, parameters: Sequence[Parameter]) -> None:
-        self._path = {parameter.name: parameter for parameter in parameters if parameter.location == "path"}
-        self._query = {parameter.name: parameter for parameter in parameters if parameter.location == "query"}
-        self._headers = {
-            parameter.name.lower().encode(): parameter for parameter in parameters if parameter.location == "header"
-        }
+        self._path = {each.name: each for each in parameters if each.location == "path"}
+        self._query = {each.name: each for each in parameters if each.location == "query"}
+        self._headers = {each.name.lower().encode(): each for each in parameters if each.location == "header"}
         self._by_lower_case = {name.lower(): parameter for name, parameter in self._query.items()}
-        self._required = [parameter for parameter in parameters if parameter.required]
+        self._required = [each for each in parameters if each.required]
         # Of more pairs than this, one has an unknown name or is one too many of its name: the rest need not be read.
-        self._capacity = sum(parameter.capacity for parameter in self._query.values())
-        self.arguments = {
-            parameter.argument: parameter.required for parameter in parameters if parameter.location != "header"
-        }
+        self._capacity = sum(each.capacity for each in self._query.values())
+        self.arguments = {each.argument: each.required for each in parameters if each.location != "header"}
         """The names under which the handler gets the values of path and query, and whether each is always present."""
 
     def read(self, path: Mapping[str, str], query: bytes, headers: Iterable[Header]) -> dict[str, Any]:
@@ -50,44 +46,34 @@ class Parameters:
         Raises:
             InvalidParameters: naming every parameter that is unknown, repeated, missing or wrong, declared headers included.
         """
-        sent = [(self._path[name], [value]) for name, value in path.items()]
         given = _split(query, self._capacity + 1)
         unknown = [name for name in given if name not in self._query]
         errors = [self._unknown(name, compare=len(unknown) <= _MAX_COMPARED) for name in unknown[:_MAX_ERRORS]]
-        for name, values in given.items():
-            if name not in self._query:
-                continue
-            if None in values:
-                errors.append(self._query[name].error("must be UTF-8 when its percent-encoding is undone"))
+        # A value is decoded when its parameter is read, so that a value that is not UTF-8 is an error of this parameter.
+        sent: dict[Parameter, Iterable[str]] = {self._path[name]: [value] for name, value in path.items()}
+        sent |= {self._query[name]: map(_decode, values) for name, values in given.items() if name in self._query}
+        sent |= self._sent_headers(headers)
+        arguments = {}
+        for parameter, texts in sent.items():
+            try:
+                value = parameter.read(list(texts))
+            except ValueError as error:
+                errors.append(parameter.error(str(error)))
             else:
-                sent.append((self._query[name], [value for value in values if value is not None]))
-        sent += self._sent_headers(headers)
-        arguments = _read(sent, errors)
-        named = {parameter.name for parameter, _ in sent} | {error["name"] for error in errors}
-        errors += [parameter.error("is missing") for parameter in self._required if parameter.name not in named]
+                if parameter.location != "header":
+                    arguments[parameter.argument] = value
+        errors += [parameter.error("is missing") for parameter in self._required if parameter not in sent]
         if errors:
             raise InvalidParameters(errors[:_MAX_ERRORS])
-        return {parameter.argument: value for parameter, value in arguments if parameter.location != "header"}
+        return arguments
 
-    def read_headers(self, headers: Iterable[Header]) -> dict[str, Any]:
-        """The declared headers of a request, by the contract's names; those that were not sent are absent.
-
-        Raises:
-            InvalidParameters: naming every declared header that breaks the contract. `read` raises the same, with the rest.
-        """
-        errors: list[ParameterError] = []
-        values = _read(self._sent_headers(headers), errors)
-        if errors:
-            raise InvalidParameters(errors)
-        return {parameter.name: value for parameter, value in values}
-
-    def _sent_headers(self, headers: Iterable[Header]) -> list[tuple[Parameter, list[str]]]:
+    def _sent_headers(self, headers: Iterable[Header]) -> dict[Parameter, list[str]]:
         """The declared headers; several lines of one name are one list (RFC 9110, section 5.3)."""
-        lines: dict[bytes, list[str]] = {}
+        lines: dict[Parameter, list[str]] = {}
         for name, value in headers:
             if name in self._headers:
-                lines.setdefault(name, []).append(value.decode("latin-1"))
-        return [(self._headers[name], [", ".join(values)]) for name, values in lines.items()]
+                lines.setdefault(self._headers[name], []).append(value.decode("latin-1"))
+        return {parameter: [", ".join(values)] for parameter, values in lines.items()}
 
     def _unknown(self, name: str, *, compare: bool) -> ParameterError:
         shown = name if len(name) <= _MAX_NAME else name[: _MAX_NAME - 1] + "…"
@@ -105,33 +91,24 @@ class Parameters:
         return f"; did you mean {self._by_lower_case[near[0]].name}?" if near else ""
 
 
-def _read(sent: Iterable[tuple[Parameter, Sequence[str]]], errors: list[ParameterError]) -> list[tuple[Parameter, Any]]:
-    """The value of each parameter; what is wrong with the others is added to `errors`."""
-    values = []
-    for parameter, texts in sent:
-        try:
-            values.append((parameter, parameter.read(texts)))
-        except ValueError as error:
-            errors.append(parameter.error(str(error)))
-    return values
-
-
-def _split(query: bytes, most: int) -> dict[str, list[str | None]]:
-    """The values sent under each name, percent-decoded; None stands for one that is not UTF-8. Reads `most` pairs."""
-    sent: dict[str, list[str | None]] = {}
+def _split(query: bytes, most: int) -> dict[str, list[bytes]]:
+    """The values sent under each name, as they were sent. Reads `most` pairs."""
+    sent: dict[str, list[bytes]] = {}
     for pair in islice(filter(None, query.split(b"&")), most):
         name, _, value = pair.partition(b"=")
-        decoded = _decode(name)
-        # An unknown name is only ever shown to its sender, so what is not UTF-8 in it may be replaced.
-        sent.setdefault(name.decode("ascii", "replace") if decoded is None else decoded, []).append(_decode(value))
+        try:
+            decoded = _decode(name)
+        except ValueError:
+            decoded = name.decode("ascii", "replace")  # an unknown name, which is only ever shown to its sender
+        sent.setdefault(decoded, []).append(value)
     return sent
 
 
-def _decode(text: bytes) -> str | None:
+def _decode(value: bytes) -> str:
     try:
-        return unquote_to_bytes(text.replace(b"+", b" ")).decode("utf-8")
+        return unquote_plus(value.decode(), errors="strict")
     except UnicodeDecodeError:
-        return None
+        raise ValueError("must be UTF-8 when its percent-encoding is undone") from None
 
 
 def compile_parameters(parameters: Sequence[Mapping[str, Any]], components: Mapping[str, Any]) -> Parameters:
@@ -144,7 +121,6 @@ def compile_parameters(parameters: Sequence[Mapping[str, Any]], components: Mapp
     for parameter in parameters:
         try:
             compiled.append(compile_parameter(parameter, components))
-        except (ValueError, KeyError) as error:
-            what = f"lacks {error}" if isinstance(error, KeyError) else str(error)
-            raise ValueError(f"parameter {parameter.get('name')} {what}") from None
+        except ValueError as error:
+            raise ValueError(f"parameter {parameter['name']} {error}") from None
     return Parameters(compiled)

@@ -1,11 +1,18 @@
-"""References (`$ref`) of the contract: each names something in the contract, of the kind that its place needs, and ends."""
+"""References (`$ref`) of the contract: each names something in the contract, of the kind that its place needs, and ends.
+
+openapi-spec-validator stops at the first wrong one with an exception that does not tell its place, or overlooks it.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
-from typing import Any
+from graphlib import CycleError, TopologicalSorter
+from typing import Any, TypeAlias
 
 _KINDS = ("parameters", "responses", "headers", "examples", "requestBodies", "securitySchemes", "links", "callbacks")
 _IN_PLACE = ("allOf", "anyOf", "oneOf", "not")
+_VALUES = ("example", "value", "default", "enum")
+
+Place: TypeAlias = tuple[str, ...]
 
 
 def follow(item: Mapping[str, Any], document: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -14,46 +21,40 @@ def follow(item: Mapping[str, Any], document: Mapping[str, Any]) -> Mapping[str,
     The references must have passed `problems`, otherwise this may fail or never end.
     """
     while "$ref" in item:
-        item = _target(item["$ref"], document)
+        _, components, kind, name = item["$ref"].split("/", 3)
+        item = document[components][kind][name]
     return item
+
+
+def walk(item: Any, place: Place = ()) -> Iterator[tuple[Place, Mapping[str, Any]]]:
+    """Every object of a contract with its place, apart from those inside examples and other values."""
+    if isinstance(item, Mapping):
+        # The keys of some objects are names that the author chose, and no keywords.
+        named = place[:1] == ("components",) and len(place) == 2
+        named |= place[-1:] == ("properties",) and place[-2:-1] != ("properties",)
+        if not named:
+            yield place, item
+        for key, value in item.items():
+            if named or key not in _VALUES:
+                yield from walk(value, (*place, key))
+    elif isinstance(item, list):
+        for index, value in enumerate(item):
+            yield from walk(value, (*place, str(index)))
 
 
 def problems(document: Mapping[str, Any]) -> list[str]:
     """Every reference that names nothing, something of another kind, or itself."""
-    names = [f"#/components/{kind}/{name}" for kind, items in _components(document).items() for name in items]
-    found = []
-    for place, reference in _references(document, ()):
-        problem = _problem(reference, _kind(place), names)
-        if problem:
-            found.append(f"{'/'.join(place)}/$ref: {problem}")
-    return found or list(_circles(document))
+    names = ["#/" + "/".join(place) for place, _ in walk(document) if place[:1] == ("components",) and len(place) == 3]
+    references = [(place, item["$ref"]) for place, item in walk(document) if "$ref" in item]
+    found = [
+        f"{'/'.join(place)}/$ref: {problem}"
+        for place, reference in references
+        if (problem := _problem(reference, _kind(place), names))
+    ]
+    return found or list(_circles(references))
 
 
-def _components(document: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    components = document.get("components")
-    items = components.items() if isinstance(components, Mapping) else ()
-    return {kind: named for kind, named in items if isinstance(named, Mapping)}
-
-
-def _references(item: Any, place: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
-    if isinstance(item, Mapping):
-        if "$ref" in item and not holds_names(place):
-            yield place, item["$ref"]
-            return
-        for key, value in item.items():
-            if key not in ("example", "value", "default", "enum") or holds_names(place):
-                yield from _references(value, (*place, key))
-    elif isinstance(item, list):
-        for index, value in enumerate(item):
-            yield from _references(value, (*place, str(index)))
-
-
-def holds_names(place: tuple[str, ...]) -> bool:
-    """Whether the keys of the mapping at this place are names that the author chose, and no keywords."""
-    return place == ("components", "schemas") or (place[-1:] == ("properties",) and place[-2:-1] != ("properties",))
-
-
-def _kind(place: Sequence[str]) -> str:
+def _kind(place: Place) -> str:
     within_schema = "properties" in place[-3:-1]
     return place[-2] if place[-2:-1] and place[-2] in _KINDS and not within_schema else "schemas"
 
@@ -63,49 +64,30 @@ def _problem(reference: Any, kind: str, names: Sequence[str]) -> str | None:
         return "is not text"
     if not reference.startswith("#/"):
         return f"{reference} is outside this file; the server reads one file"
-    if reference in names and reference.startswith(f"#/components/{kind}/"):
+    right = [name for name in names if name.startswith(f"#/components/{kind}/")]
+    if reference in right:
         return None
     if reference in names:
         return f"{reference} stands where one of #/components/{kind}/ is needed"
-    near = get_close_matches(reference, [name for name in names if name.startswith(f"#/components/{kind}/")], n=1)
+    near = get_close_matches(reference, right, n=1)
     return f"{reference} names nothing" + (f"; did you mean {near[0]}?" if near else "")
 
 
-def _target(reference: str, document: Mapping[str, Any]) -> Any:
-    _, components, kind, name = reference.split("/", 3)
-    return document[components][kind][name]
-
-
-def _circles(document: Mapping[str, Any]) -> Iterator[str]:
+def _circles(references: Sequence[tuple[Place, str]]) -> Iterator[str]:
     """Components whose references lead back to themselves in place, so that resolving them never ends.
 
     A schema may contain itself as a property or an item, like a tree.
     """
-    told: set[str] = set()
-    for kind, items in _components(document).items():
-        for name in items:
-            start = f"#/components/{kind}/{name}"
-            if start not in told and (circle := _way_back(start, document, (start,))):
-                told.update(circle)
-                yield f"components/{kind}/{name}: is circular: {' → '.join(circle)}"
-
-
-def _way_back(reference: str, document: Mapping[str, Any], way: tuple[str, ...]) -> tuple[str, ...] | None:
-    for following in _in_place(_target(reference, document)):
-        if following == way[0]:
-            return (*way, following)
-        if following not in way and (found := _way_back(following, document, (*way, following))):
-            return found
-    return None
-
-
-def _in_place(item: Any) -> Iterator[str]:
-    if isinstance(item, Mapping):
-        if "$ref" in item:
-            yield item["$ref"]
+    following: dict[str, list[str]] = {}
+    for place, reference in references:
+        if place[:1] == ("components",) and all(part in _IN_PLACE or part.isdigit() for part in place[3:]):
+            following.setdefault("#/" + "/".join(place[:3]), []).append(reference)
+    while True:
+        try:
+            TopologicalSorter(following).prepare()
+        except CycleError as error:
+            circle = error.args[1][::-1]
+            yield f"{circle[0].removeprefix('#/')}: is circular: {' → '.join(circle)}"
+            following = {name: others for name, others in following.items() if name not in circle}
         else:
-            for keyword in _IN_PLACE:
-                yield from _in_place(item.get(keyword))
-    elif isinstance(item, list):
-        for each in item:
-            yield from _in_place(each)
+            return

@@ -13,17 +13,17 @@ import yaml
 from openapi.errors import ContractError
 
 _TAG = "tag:yaml.org,2002:"
-_YAML_1_2 = {
-    # The core schema (YAML 1.2.2, section 10.3.2).
+_READ_ALIKE = {
+    # By the tag that YAML 1.1 gives an unquoted scalar: its forms that have the same meaning in YAML 1.2 (section 10.3.2).
     "null": re.compile("null|Null|NULL|~|"),
     "bool": re.compile("true|True|TRUE|false|False|FALSE"),
-    "int": re.compile("[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+"),
-    "float": re.compile(
-        r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
-    ),
+    "int": re.compile("[-+]?(?:0|[1-9][0-9]*)|0x[0-9a-fA-F]+"),
+    "float": re.compile("[^_:]+"),
+    "str": re.compile(r"(?!0o[0-7]+$|[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$).*", re.DOTALL),
 }
-_LEADING_ZERO = re.compile("[-+]?0[0-9]+")  # octal in YAML 1.1, decimal in YAML 1.2
-_WORDS = {"str": "text", "bool": "a boolean", "int": "a number", "float": "a number", "null": "null", "timestamp": "a date"}
+
+
+_AMBIGUOUS = "{} means one thing in YAML 1.1 and another in YAML 1.2; write it in quotes"
 
 
 class _Loader(yaml.CSafeLoader):
@@ -67,8 +67,11 @@ def _problems(node: yaml.Node | None, place: tuple[str, ...]) -> Iterator[str]:
     if isinstance(node, yaml.MappingNode):
         lines: dict[str, int] = {}
         for key, value in node.value:
-            yield from _key_problems(key, place)
             name, line = str(key.value), key.start_mark.line + 1
+            if not _is_read_alike(key):
+                yield _at(key, place, _AMBIGUOUS.format(name))
+            elif key.tag not in (f"{_TAG}str", f"{_TAG}int"):
+                yield _at(key, place, "a key must be text; write it in quotes")
             if name in lines:
                 yield _at(key, place, f"the key {name} appears twice; the first is in line {lines[name]}")
             lines.setdefault(name, line)
@@ -76,28 +79,16 @@ def _problems(node: yaml.Node | None, place: tuple[str, ...]) -> Iterator[str]:
     elif isinstance(node, yaml.SequenceNode):
         for index, item in enumerate(node.value):
             yield from _problems(item, (*place, str(index)))
-    elif isinstance(node, yaml.ScalarNode):
-        yield from _scalar_problems(node, place)
+    elif node is not None and not _is_read_alike(node):
+        yield _at(node, place, _AMBIGUOUS.format(node.value))
 
 
-def _key_problems(key: yaml.Node, place: tuple[str, ...]) -> Iterator[str]:
-    problems = list(_scalar_problems(key, place)) if isinstance(key, yaml.ScalarNode) else []
-    yield from problems
-    if not problems and key.tag not in (f"{_TAG}str", f"{_TAG}int"):
-        yield _at(key, place, "a key must be text; write it in quotes")
-
-
-def _scalar_problems(node: yaml.ScalarNode, place: tuple[str, ...]) -> Iterator[str]:
-    if node.style:  # quoted, or a block
-        return
-    older = node.tag.removeprefix(_TAG)
-    newer = next((tag for tag, form in _YAML_1_2.items() if form.fullmatch(node.value)), "str")
-    if older != newer:
-        older_word, newer_word = _WORDS.get(older, f"a {older}"), _WORDS[newer]
-        reason = f"is {older_word} in YAML 1.1 and {newer_word} in YAML 1.2"
-        yield _at(node, place, f"{node.value} {reason}; write it in quotes")
-    elif older == "int" and _LEADING_ZERO.fullmatch(node.value):
-        yield _at(node, place, f"{node.value} is octal in YAML 1.1 and decimal in YAML 1.2; write it in quotes")
+def _is_read_alike(node: yaml.Node) -> bool:
+    """Whether YAML 1.1 and YAML 1.2 give a key or a value the same meaning."""
+    if not isinstance(node, yaml.ScalarNode) or node.style:  # quoted, or a block
+        return True
+    form = _READ_ALIKE.get(node.tag.removeprefix(_TAG))
+    return form is not None and form.fullmatch(node.value) is not None
 
 
 def _at(node: yaml.Node, place: tuple[str, ...], problem: str) -> str:

@@ -6,7 +6,7 @@ rightly with every session.
 """
 
 import re
-from datetime import date
+from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
 _EPOCH = date(1970, 1, 1).toordinal()
@@ -76,8 +76,5 @@ def write(moment: int) -> str:
     """
     if not FIRST <= moment <= LAST:
         raise ValueError("outside the years 0001 to 9999")
-    days, milliseconds = divmod(moment, _DAY)
-    seconds, milliseconds = divmod(milliseconds, 1000)
-    minutes, seconds = divmod(seconds, 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{date.fromordinal(days + _EPOCH)}T{hours:02}:{minutes:02}:{seconds:02}.{milliseconds:03}Z"
+    written = datetime.fromordinal(_EPOCH) + timedelta(milliseconds=moment)
+    return written.isoformat(timespec="milliseconds") + "Z"

@@ -278,7 +278,7 @@ def list_workspaces(*, as_json: Annotated[bool, typer.Option("--json", help="Pri
 @workspaces_cli.command("add")
 def add_workspace(workspace_id: Annotated[str, typer.Argument(metavar="ID")]) -> None:
     """Add an empty workspace, whose list is then empty instead of 404."""
-    schemas = contract.schemas()
+    schemas = contract.load().schemas
     if not compile_schema(schemas["Id"], schemas).is_valid(workspace_id):
         raise typer.BadParameter(f"must be {words(schemas['Id'])}", param_hint="ID")
     url = database_url_from(writer=True)

@@ -34,7 +34,7 @@ def import_files(url: str, files: Sequence[Path], *, replace: bool, reject: Path
     Raises:
         ImportStopped: when a file cannot be read or written, or the import is refused or fails.
     """
-    reader = DocumentReader(contract.schemas())
+    reader = DocumentReader(contract.load().schemas)
     tune_garbage_collector()
     with ExitStack() as opened:
         streams = [_open(file, opened) for file in files]

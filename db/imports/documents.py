@@ -84,7 +84,7 @@ class DocumentReader:
         self._moments = [name for name, schema in properties.items() if schema.get("format") == "date-time"]
         self._integers = [name for name, schema in properties.items() if schema.get("type") == "integer"]
         session = {"$ref": "#/components/schemas/Session"}
-        self._is_session = schemas.compile_schema(session, components, quick=True).is_valid
+        self._is_session = schemas.compile_schema(session, components).is_valid
         self._is_id = schemas.compile_schema({"$ref": "#/components/schemas/Id"}, components).is_valid
         self._problems = SessionProblems(components)
 

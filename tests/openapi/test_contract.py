@@ -132,10 +132,12 @@ _SCHEMAS = ("components", "schemas")
         (lambda d: _at(d, *_PARAMETERS, "ServiceIds").update(explode=True), "explode: false"),
         (lambda d: _at(d, *_PARAMETERS, "ServiceIds", "schema").pop("minItems"), "give it minItems"),
         (lambda d: _at(d, *_PARAMETERS, "Status").update(schema={"type": "number", "description": "N."}), "type number"),
-        (lambda d: _at(d, *_PARAMETERS, "Status").update(schema={"type": "string"}), "lacks 'description'"),
+        (lambda d: _at(d, *_PARAMETERS, "Status").update(schema={"type": "string"}), "schema without a description"),
         (lambda d: _at(d, *_PARAMETERS, "Status").update({"in": "cookie"}), "is in cookie"),
         (lambda d: _at(d, *_PARAMETERS, "IfNoneMatch").update(name="Accept"), "OpenAPI describes elsewhere"),
-        (lambda d: _at(d, *_PARAMETERS, "ServiceIds", "schema").pop("maxItems"), "give it maxItems"),
+        (lambda d: _at(d, *_PARAMETERS, "ServiceIds", "schema").pop("maxItems"), "maxItems and no other rules"),
+        (lambda d: _at(d, *_PARAMETERS, "ServiceIds", "schema").update(uniqueItems=True), "maxItems and no other rules"),
+        (lambda d: _at(d, *_PARAMETERS, "ServiceIds", "schema").update(minItems=2), "give it minItems: 1"),
         (
             lambda d: _at(d, *_SCHEMAS, "DateTimeFilter").update(maxLength=30),
             "components/schemas/DateTimeFilter: has a format, so it must not have maxLength",
@@ -174,6 +176,10 @@ _SCHEMAS = ("components", "schemas")
         (
             lambda d: _at(d, "components", "responses", "NotFound", "content", "application/problem+json").pop("schema"),
             "response 404 has no schema",
+        ),
+        (
+            lambda d: _at(d, *_OPERATION, "responses").update({"4XX": {"$ref": "#/components/responses/NotFound"}}),
+            "response 4XX must have a status of its own",
         ),
         (lambda d: _at(d, *_OPERATION).update(requestBody={"content": {}}), "requestBody"),
     ],
@@ -281,6 +287,17 @@ def test_a_reference_that_never_ends_is_named(tmp_path: Path, spoil: Callable[[d
     assert problem in str(refusal(tmp_path, document))
 
 
+def test_all_references_that_never_end_are_named_at_once(tmp_path: Path) -> None:
+    document = copy.deepcopy(DOCUMENT)
+    for kind, name in ("schemas", "Note"), ("parameters", "ClientId"), ("responses", "NotFound"):
+        document["components"][kind][name] = {"$ref": f"#/components/{kind}/{name}"}
+    assert len(refusal(tmp_path, document).problems) == 3
+
+
+def test_a_reference_in_place_of_the_whole_contract_is_refused(tmp_path: Path) -> None:
+    assert refusal(tmp_path, {**DOCUMENT, "$ref": "#/components/schemas/Id"}).problems
+
+
 def test_a_schema_may_contain_itself_as_a_property_or_an_item(tmp_path: Path) -> None:
     document = copy.deepcopy(DOCUMENT)
     note = {"$ref": "#/components/schemas/Note"}
@@ -293,21 +310,21 @@ def test_a_schema_may_contain_itself_as_a_property_or_an_item(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("written", "instead", "problem"),
     [
-        ("[scheduled, in-progress", "[no, in-progress", "enum/0: no is a boolean in YAML 1.1 and text in YAML 1.2"),
-        ("[scheduled, in-progress", "[Yes, in-progress", "enum/0: Yes is a boolean in YAML 1.1 and text in YAML 1.2"),
-        ("[scheduled, in-progress", "[scheduled, OFF", "enum/1: OFF is a boolean in YAML 1.1 and text in YAML 1.2"),
-        ("    SessionStatus:", "    on:", "components/schemas: on is a boolean in YAML 1.1"),
+        ("[scheduled, in-progress", "[no, in-progress", "enum/0: no means one thing in YAML 1.1"),
+        ("[scheduled, in-progress", "[Yes, in-progress", "enum/0: Yes means one thing in YAML 1.1"),
+        ("[scheduled, in-progress", "[scheduled, OFF", "enum/1: OFF means one thing in YAML 1.1"),
+        ("    SessionStatus:", "    on:", "components/schemas: on means one thing in YAML 1.1"),
         ("    SessionStatus:", "    true:", "components/schemas: a key must be text; write it in quotes"),
         ("    SessionStatus:", "    1.5:", "components/schemas: a key must be text; write it in quotes"),
         ("    SessionStatus:", "    ? [a, b]\n    :", "components/schemas: a key must be text; write it in quotes"),
         ("    SessionStatus:", "    Name:", "components/schemas: the key Name appears twice; the first is in line"),
-        ("example: '10:00'", "example: 10:00", "example: 10:00 is a number in YAML 1.1 and text in YAML 1.2"),
-        ("example: '10:00'", "example: 2024-01-20", "example: 2024-01-20 is a date in YAML 1.1 and text in YAML 1.2"),
-        ("example: '10:00'", "example: 0123", "example: 0123 is octal in YAML 1.1 and decimal in YAML 1.2"),
-        ("example: '10:00'", "example: 507e12", "example: 507e12 is text in YAML 1.1 and a number in YAML 1.2"),
-        ("example: '10:00'", "example: 1_000", "example: 1_000 is a number in YAML 1.1 and text in YAML 1.2"),
-        ("example: '10:00'", "example: 0o17", "example: 0o17 is text in YAML 1.1 and a number in YAML 1.2"),
-        ("    SessionStatus:", "    <<:", "<< is a merge in YAML 1.1 and text in YAML 1.2"),
+        ("example: '10:00'", "example: 10:00", "example: 10:00 means one thing in YAML 1.1"),
+        ("example: '10:00'", "example: 2024-01-20", "example: 2024-01-20 means one thing in YAML 1.1"),
+        ("example: '10:00'", "example: 0123", "example: 0123 means one thing in YAML 1.1"),
+        ("example: '10:00'", "example: 507e12", "example: 507e12 means one thing in YAML 1.1"),
+        ("example: '10:00'", "example: 1_000", "example: 1_000 means one thing in YAML 1.1"),
+        ("example: '10:00'", "example: 0o17", "example: 0o17 means one thing in YAML 1.1"),
+        ("    SessionStatus:", "    <<:", "<< means one thing in YAML 1.1"),
     ],
 )
 def test_yaml_that_readers_could_misread_is_named_with_its_line_and_place(
