@@ -1,7 +1,7 @@
 """Writes documents into the tables, a batch at a time."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import orjson
@@ -12,7 +12,7 @@ from db.imports.documents import BadDocument, Document
 
 _LOCK = 0x5E5510  # PostgreSQL's advisory lock that an import holds; any number that nobody else takes
 
-_STORED = "SELECT workspace_id, id, CAST(document AS text) FROM sessions WHERE (workspace_id, id) IN"
+_STORED = "SELECT workspace_id, id, CAST(document AS text) FROM sessions WHERE (workspace_id, id) IN ({keys})"
 _REPLACED = "SELECT workspace_id FROM import_seen WHERE imported"
 # Not NOT EXISTS: where sessions are distributed (Citus), a temporary table cannot be joined to them.
 _REMOVE = f"""
@@ -88,11 +88,11 @@ class Writer:
         """The stored documents of the sessions that are about to be written."""
         keys = sorted({(each.workspace_id, each.id) for each in documents})
         if self._postgresql:
-            found = f"{_STORED} (SELECT * FROM unnest($1::text[], $2::text[]))"
-            rows = await self._execute(found, ([workspace_id for workspace_id, _ in keys], [id_ for _, id_ in keys]))
+            statement = _STORED.format(keys="SELECT * FROM unnest($1::text[], $2::text[])")
+            rows: Iterable[Any] = await self._execute(statement, ([key[0] for key in keys], [key[1] for key in keys]))
         else:
-            found = f"{_STORED} (SELECT value ->> 0, value ->> 1 FROM json_each(?))"
-            rows = await self._execute(found, (orjson.dumps(keys).decode(),))
+            statement = _STORED.format(keys="SELECT value ->> 0, value ->> 1 FROM json_each(?)")
+            rows = await self._execute(statement, (orjson.dumps(keys).decode(),))
         return {(workspace_id, id_): document for workspace_id, id_, document in rows}
 
     async def _insert(self, table: str, types: str, rows: Sequence[tuple[Any, ...]], on_conflict: str = "") -> None:
