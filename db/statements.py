@@ -170,24 +170,24 @@ _COLUMNS = {"date": "date", "startTime": "start_time", "id": "id", "updatedAt": 
 
 
 def _walk(shape: Shape, document: ColumnElement[Any]) -> Select[Any]:
-    columns = _order_columns(shape, sessions)
+    order: list[ColumnElement[Any]] = [*_order_columns(shape, sessions)]
     indexed = _index_of_walk(shape)
-    # The few sessions of a client are sorted, instead of reading the index of changes to its end.
-    is_sorted = "client_id" in indexed and not shape.order.by_date
-    order = [_unindexed(columns[0]), *columns[1:]] if is_sorted else columns
-    conditions = [sessions.c.workspace_id == _value("workspace_id"), *_conditions(shape, sessions, order, indexed)]
-    if shape.services:
-        has_service: Select[Any] = select(literal_column("1")).where(
-            session_services.c.workspace_id == _value("workspace_id"),
-            session_services.c.service_id.in_([_value(f"service_{number}") for number in range(shape.services)]),
-            session_services.c.date == sessions.c.date,
-            session_services.c.start_time == sessions.c.start_time,
-            session_services.c.session_id == sessions.c.id,
-        )
-        # Not EXISTS, which the planner may turn into a join in another order.
-        first = _limited(has_service.correlate(sessions), literal_column("1"))
-        conditions.append(first.scalar_subquery() == literal_column("1"))
-    return _ordered(select(document).where(*conditions), order, shape)
+    if "client_id" in indexed and not shape.order.by_date:
+        # The few sessions of a client are sorted, instead of reading the index of changes to its end.
+        order[0] = _unindexed(order[0])
+    found = _filtered(select(document), sessions, order, shape, indexed)
+    if not shape.services:
+        return found
+    has_service: Select[Any] = select(literal_column("1")).where(
+        session_services.c.workspace_id == _value("workspace_id"),
+        session_services.c.service_id.in_([_value(f"service_{number}") for number in range(shape.services)]),
+        session_services.c.date == sessions.c.date,
+        session_services.c.start_time == sessions.c.start_time,
+        session_services.c.session_id == sessions.c.id,
+    )
+    # Not EXISTS, which the planner may turn into a join in another order.
+    first = _limited(has_service.correlate(sessions), literal_column("1"))
+    return found.where(first.scalar_subquery() == literal_column("1"))
 
 
 def _index_of_walk(shape: Shape) -> set[str]:
@@ -202,29 +202,23 @@ def _by_services(shape: Shape, document: ColumnElement[Any]) -> Select[Any]:
     columns = _order_columns(shape, session_services)
 
     def sessions_of(number: int) -> Select[Any]:
-        conditions = [
-            session_services.c.workspace_id == _value("workspace_id"),
-            session_services.c.service_id == _value(f"service_{number}"),
-            *_conditions(shape, session_services, columns, {"date_from", "date_to"}),
-        ]
-        return _ordered(select(*columns).where(*conditions), columns, shape).subquery(f"of_{number}").select()
+        found = _filtered(select(*columns), session_services, columns, shape, {"date_from", "date_to"})
+        found = found.where(session_services.c.service_id == _value(f"service_{number}"))
+        return found.subquery(f"of_{number}").select()
 
     first, *others = map(sessions_of, range(shape.services))
-    found = first.union(*others).subquery("found") if others else first.subquery("found")
-    return _documents_of(found, columns, shape, document)
+    found = first.union(*others) if others else first
+    return _documents_of(found.subquery("found"), columns, shape, document)
 
 
 def _by_changes(shape: Shape, document: ColumnElement[Any]) -> Select[Any]:
     columns = _order_columns(shape, sessions)
-    by_date = shape.order.by_date
-    # Other indexes are hidden from the planner, which plans a prepared statement without knowing its values.
-    order = [_unindexed(columns[0]), *columns[1:]] if by_date else columns
-    conditions = [
-        sessions.c.workspace_id == _value("workspace_id"),
-        *_conditions(shape, sessions, order, {"updated_since"}),
-    ]
-    found = _ordered(select(*columns).where(*conditions), order, shape).subquery("found")
-    return _documents_of(found, columns, shape, document)
+    order: list[ColumnElement[Any]] = [*columns]
+    if shape.order.by_date:
+        # Other indexes are hidden from the planner, which plans a prepared statement without knowing its values.
+        order[0] = _unindexed(order[0])
+    found = _filtered(select(*columns), sessions, order, shape, {"updated_since"})
+    return _documents_of(found.subquery("found"), columns, shape, document)
 
 
 def _documents_of(
@@ -241,18 +235,18 @@ def _order_columns(shape: Shape, table: sa.Table) -> list[Column[Any]]:
     return [table.c["session_id" if name == "id" and table is session_services else name] for name in names]
 
 
-def _conditions(
-    shape: Shape, table: sa.Table, order: Sequence[ColumnElement[Any]], indexed: Collection[str]
-) -> list[ColumnElement[bool]]:
-    """The conditions of filters and position on the columns of a table; only those in `indexed` may choose an index."""
-    found = []
+def _filtered(
+    query: Select[Any], table: sa.Table, order: Sequence[ColumnElement[Any]], shape: Shape, indexed: Collection[str]
+) -> Select[Any]:
+    """A query of a table, with filters, position, order and limit; only the filters in `indexed` may choose an index."""
+    query = query.where(table.c.workspace_id == _value("workspace_id"))
     for name in shape.filters:
         column, compare = _FILTERS[name]
-        found.append(compare(table.c[column] if name in indexed else _unindexed(table.c[column]), _value(name)))
+        query = query.where(compare(table.c[column] if name in indexed else _unindexed(table.c[column]), _value(name)))
     if shape.after:
         here, there = sa.tuple_(*order), sa.tuple_(*(_value(f"after_{number}") for number in range(len(order))))
-        found.append(here < there if shape.order.descending else here > there)
-    return found
+        query = query.where(here < there if shape.order.descending else here > there)
+    return _ordered(query, order, shape)
 
 
 def _ordered(query: Select[Any], order: Sequence[ColumnElement[Any]], shape: Shape) -> Select[Any]:
