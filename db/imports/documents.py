@@ -74,8 +74,8 @@ class DocumentReader:
 
     def __init__(self, components: Mapping[str, Any], *, max_document_bytes: int = MAX_DOCUMENT_BYTES) -> None:
         """Compile the schema; `components` are the named schemas of the contract."""
-        named = components["Session"]["properties"]
-        properties = {name: schemas.resolve(schema, components) for name, schema in named.items()}
+        self._problems = SessionProblems(components)
+        properties = self._problems.properties
         self._max_bytes = max_document_bytes
         self._names = list(properties)
         self._moments = [name for name, schema in properties.items() if schema.get("format") == "date-time"]
@@ -83,7 +83,6 @@ class DocumentReader:
         session = {"$ref": "#/components/schemas/Session"}
         self._is_session = schemas.compile_schema(session, components, quick=True).is_valid
         self._is_id = schemas.compile_schema({"$ref": "#/components/schemas/Id"}, components).is_valid
-        self._problems = SessionProblems(components)
 
     def read(self, stream: BinaryIO, source: str) -> Iterator[Document | BadDocument]:
         """Read a stream to its end, document by document; `source` names it in messages."""
@@ -143,7 +142,8 @@ class DocumentReader:
         # Only inside the open parts can the text say more than the decoded value does.
         parts = _decode_open_parts(text)
         for name in _OPEN_PARTS:
-            document[name] = orjson.Fragment(_compact(bytes(getattr(parts, name))))
+            raw = bytes(getattr(parts, name))
+            document[name] = orjson.Fragment(raw if raw == orjson.dumps(document[name]) else _compact(raw))
         return orjson.dumps({name: document[name] for name in self._names})
 
     def _session_of(self, document: dict[str, JSONValue]) -> tuple[str | None, str | None]:
