@@ -12,7 +12,10 @@ from db.imports.documents import BadDocument, Document
 
 _LOCK = 0x5E5510  # PostgreSQL's advisory lock that an import holds; any number that nobody else takes
 
-_STORED = "SELECT workspace_id, id, CAST(document AS text) FROM sessions WHERE (workspace_id, id) IN ({keys})"
+# A document that is longer than all of a batch differs from them: it is not read, so that memory is bounded by the batch.
+_STORED = """
+SELECT workspace_id, id, CASE WHEN length(CAST(document AS text)) <= {size} THEN CAST(document AS text) ELSE '' END
+FROM sessions WHERE (workspace_id, id) IN ({keys})"""
 _REPLACED = "SELECT workspace_id FROM import_seen WHERE imported"
 # Not NOT EXISTS: where sessions are distributed (Citus), a temporary table cannot be joined to them.
 _REMOVE = f"""
@@ -85,14 +88,16 @@ class Writer:
         return removed
 
     async def _stored(self, documents: Sequence[Document]) -> dict[tuple[str, str], str]:
-        """The stored documents of the sessions that are about to be written."""
+        """The stored documents of the sessions to be written; an empty text for those that are longer than all of these."""
         keys = sorted({(each.workspace_id, each.id) for each in documents})
+        size = max((len(each.content) for each in documents), default=0)
         if self._postgresql:
-            statement = _STORED.format(keys="SELECT * FROM unnest($1::text[], $2::text[])")
-            rows: Iterable[Any] = await self._execute(statement, ([key[0] for key in keys], [key[1] for key in keys]))
+            statement = _STORED.format(size="$1::bigint", keys="SELECT * FROM unnest($2::text[], $3::text[])")
+            arrays = [key[0] for key in keys], [key[1] for key in keys]
+            rows: Iterable[Any] = await self._execute(statement, (size, *arrays))
         else:
-            statement = _STORED.format(keys="SELECT value ->> 0, value ->> 1 FROM json_each(?)")
-            rows = await self._execute(statement, (orjson.dumps(keys).decode(),))
+            statement = _STORED.format(size="?", keys="SELECT value ->> 0, value ->> 1 FROM json_each(?)")
+            rows = await self._execute(statement, (size, orjson.dumps(keys).decode()))
         return {(workspace_id, id_): document for workspace_id, id_, document in rows}
 
     async def _insert(self, table: str, types: str, rows: Sequence[tuple[Any, ...]], on_conflict: str = "") -> None:

@@ -508,3 +508,16 @@ def test_memory_does_not_grow_with_the_input(database_url: str) -> None:
     finally:
         tracemalloc.stop()
     assert peak < 40_000_000
+
+
+def test_memory_does_not_grow_with_what_was_stored_before(database_url: str) -> None:
+    large = [{"text": "x" * 1_000_000}]
+    run_documents(database_url, READER.read(BytesIO(lines(*(document(str(n), notes=large) for n in range(30)))), "input"))
+    small = list(READER.read(BytesIO(lines(*(document(str(n)) for n in range(30)))), "input"))
+    tracemalloc.start()
+    try:
+        assert run_documents(database_url, small).changed == 30
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 10_000_000
