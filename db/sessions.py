@@ -19,7 +19,7 @@ MAX_PAGE_SIZE = 8 * 1024 * 1024
 """Bytes of larger documents that are read together, unless the first is larger still."""
 
 _ANY_SIZE = 2**31 - 1
-_LONGEST_NUMBER = 10  # digits of the size that stands for a large document; no session is as short
+_MAX_DIGITS = 10  # digits of the size that stands for a large document; no session is as short
 
 
 class Page(NamedTuple):
@@ -94,32 +94,27 @@ async def _page(connection: Connection, query: SessionQuery, limit: int, *, whol
         return rows[0][0], [document for _, document in rows[1:]]
 
     revision, documents = await read(limit + 1, MAX_SIZE)
-    has_more = len(documents) > limit
-    del documents[limit:]
-    count = _count_small(documents)
+    count = min(_count_small(documents), limit)
     if count == 0 and documents:
-        count = _count_fitting(documents)
+        count = _count_fitting(documents[:limit])
         revision, documents = await read(count + 1, _ANY_SIZE)
-        has_more = len(documents) > count
-        del documents[count:]
-    elif count < len(documents):
-        has_more = True
-        del documents[count:]
+    has_more = len(documents) > count
+    del documents[count:]
     return Page(documents, _position(documents[-1], query) if has_more else None, revision)
 
 
 def _count_small(documents: list[bytes]) -> int:
     """How many documents there are before the first that only its size stands for."""
-    if not documents or min(map(len, documents)) > _LONGEST_NUMBER:
+    if not documents or min(map(len, documents)) > _MAX_DIGITS:
         return len(documents)
-    return next(number for number, document in enumerate(documents) if len(document) <= _LONGEST_NUMBER)
+    return next(number for number, document in enumerate(documents) if len(document) <= _MAX_DIGITS)
 
 
 def _count_fitting(documents: list[bytes]) -> int:
     """How many of the large documents at the beginning fit into a page; one at least."""
     count = total = 0
     for document in documents:
-        total += int(document) if len(document) <= _LONGEST_NUMBER else len(document)
+        total += int(document) if len(document) <= _MAX_DIGITS else len(document)
         if count and total > MAX_PAGE_SIZE:
             break
         count += 1

@@ -82,55 +82,40 @@ def choose_plan(query: SessionQuery, *, whole: bool) -> Plan:
 
 def list_statement(query: SessionQuery, plan: Plan, engine: str) -> tuple[Statement, dict[str, Any]]:
     """The statement for a query and its values by name, apart from those of `limit` and `max_size`."""
-    values: dict[str, Any] = {"workspace_id": query.workspace_id}
-    filters: dict[str, Any] = {
-        "client_id": query.client_id,
-        "status": query.status,
-        "staff_id": query.staff_id,
-        "date_from": _text(query.date_from),
-        "date_to": _text(query.date_to),
-        "updated_since": _text(query.updated_since),
-    }
+    moments = {name: getattr(query, name) for name in ("date_from", "date_to", "updated_since")}
+    filters = {"client_id": query.client_id, "status": query.status, "staff_id": query.staff_id}
+    filters |= {name: _text(moment) for name, moment in moments.items() if moment is not None}
     filters = {name: value for name, value in filters.items() if value is not None}
-    after = _narrow(filters, query)
+    after = _begin(filters, query)
     service_ids = query.service_ids or ()
-    values |= filters
+    shape = Shape(plan, tuple(filters), len(service_ids), query.order, bool(after))
+    values = {"workspace_id": query.workspace_id, **filters}
     values |= {f"service_{number}": service_id for number, service_id in enumerate(service_ids)}
-    if after is not None:
-        values |= {f"after_{number}": value for number, value in enumerate(after)}
-    shape = Shape(plan, tuple(filters), len(service_ids), query.order, after is not None)
+    values |= {f"after_{number}": value for number, value in enumerate(after)}
     return _compiled_list(shape, engine), values
 
 
-def _text(moment: int | None) -> str | None:
+def _text(moment: int) -> str:
     """The text that a moment is compared by. A moment that no text can write sorts before or behind all stored ones."""
-    if moment is None:
-        return None
     if moment < timestamps.FIRST:
         return ""
     return timestamps.write(moment) if moment <= timestamps.LAST else "~"
 
 
-def _narrow(filters: dict[str, Any], query: SessionQuery) -> Position | None:
-    """Keep the narrower of two bounds where the list begins: its position, or the filter of the member that it is sorted by.
+def _begin(filters: dict[str, Any], query: SessionQuery) -> Position:
+    """The position behind which the list begins; empty when that is its first session.
 
-    SQLite uses one bound of an index only, and not always the narrower one.
+    A position takes the place of the filter that bounds the list on the same side, because SQLite uses one of two bounds of
+    an index only.
     """
-    if query.after is None:
-        return None
-    if query.order.by_date:
-        bound = "date_to" if query.order.descending else "date_from"
-    elif query.order.descending:
-        return query.after
-    else:
-        bound = "updated_since"
-    if bound not in filters:
-        return query.after
-    position_is_narrower = query.after[0] <= filters[bound] if query.order.descending else query.after[0] >= filters[bound]
-    if position_is_narrower:
-        del filters[bound]
-        return query.after
-    return None
+    order = query.order
+    bound = ("date_to" if order.descending else "date_from") if order.by_date else "updated_since"
+    if query.after is None or bound not in filters or (order.descending and not order.by_date):
+        return query.after or ()
+    # The narrower of the two. The end of all texts, or their beginning, lets the sessions at the bound itself follow.
+    edge = "~" if order.descending else ""
+    narrower = min if order.descending else max
+    return narrower(query.after, (filters.pop(bound), *[edge] * (len(query.after) - 1)))
 
 
 @lru_cache(maxsize=1024)  # more than clients send; up to a hundred services make many more
@@ -185,24 +170,24 @@ _COLUMNS = {"date": "date", "startTime": "start_time", "id": "id", "updatedAt": 
 
 
 def _walk(shape: Shape, document: ColumnElement[Any]) -> Select[Any]:
-    columns = _order_columns(shape, sessions)
+    order: list[ColumnElement[Any]] = [*_order_columns(shape, sessions)]
     indexed = _index_of_walk(shape)
-    # The few sessions of a client are sorted, instead of reading the index of changes to its end.
-    is_sorted = "client_id" in indexed and not shape.order.by_date
-    order = [_unindexed(columns[0]), *columns[1:]] if is_sorted else columns
-    conditions = [sessions.c.workspace_id == _value("workspace_id"), *_conditions(shape, sessions, order, indexed)]
-    if shape.services:
-        has_service: Select[Any] = select(literal_column("1")).where(
-            session_services.c.workspace_id == _value("workspace_id"),
-            session_services.c.service_id.in_([_service(number) for number in range(shape.services)]),
-            session_services.c.date == sessions.c.date,
-            session_services.c.start_time == sessions.c.start_time,
-            session_services.c.session_id == sessions.c.id,
-        )
-        # Not EXISTS, which the planner may turn into a join in another order.
-        first = _limited(has_service.correlate(sessions), literal_column("1"))
-        conditions.append(first.scalar_subquery() == literal_column("1"))
-    return _ordered(select(document).where(*conditions), order, shape)
+    if "client_id" in indexed and not shape.order.by_date:
+        # The few sessions of a client are sorted, instead of reading the index of changes to its end.
+        order[0] = _unindexed(order[0])
+    found = _filtered(select(document), sessions, order, shape, indexed)
+    if not shape.services:
+        return found
+    has_service: Select[Any] = select(literal_column("1")).where(
+        session_services.c.workspace_id == _value("workspace_id"),
+        session_services.c.service_id.in_([_value(f"service_{number}") for number in range(shape.services)]),
+        session_services.c.date == sessions.c.date,
+        session_services.c.start_time == sessions.c.start_time,
+        session_services.c.session_id == sessions.c.id,
+    )
+    # Not EXISTS, which the planner may turn into a join in another order.
+    first = _limited(has_service.correlate(sessions), literal_column("1"))
+    return found.where(first.scalar_subquery() == literal_column("1"))
 
 
 def _index_of_walk(shape: Shape) -> set[str]:
@@ -217,29 +202,23 @@ def _by_services(shape: Shape, document: ColumnElement[Any]) -> Select[Any]:
     columns = _order_columns(shape, session_services)
 
     def sessions_of(number: int) -> Select[Any]:
-        conditions = [
-            session_services.c.workspace_id == _value("workspace_id"),
-            session_services.c.service_id == _service(number),
-            *_conditions(shape, session_services, columns, {"date_from", "date_to"}),
-        ]
-        return _ordered(select(*columns).where(*conditions), columns, shape).subquery(f"of_{number}").select()
+        found = _filtered(select(*columns), session_services, columns, shape, {"date_from", "date_to"})
+        found = found.where(session_services.c.service_id == _value(f"service_{number}"))
+        return found.subquery(f"of_{number}").select()
 
     first, *others = map(sessions_of, range(shape.services))
-    found = first.union(*others).subquery("found") if others else first.subquery("found")
-    return _documents_of(found, columns, shape, document)
+    found = first.union(*others) if others else first
+    return _documents_of(found.subquery("found"), columns, shape, document)
 
 
 def _by_changes(shape: Shape, document: ColumnElement[Any]) -> Select[Any]:
     columns = _order_columns(shape, sessions)
-    by_date = shape.order.by_date
-    # Other indexes are hidden from the planner, which plans a prepared statement without knowing its values.
-    order = [_unindexed(columns[0]), *columns[1:]] if by_date else columns
-    conditions = [
-        sessions.c.workspace_id == _value("workspace_id"),
-        *_conditions(shape, sessions, order, {"updated_since"}),
-    ]
-    found = _ordered(select(*columns).where(*conditions), order, shape).subquery("found")
-    return _documents_of(found, columns, shape, document)
+    order: list[ColumnElement[Any]] = [*columns]
+    if shape.order.by_date:
+        # Other indexes are hidden from the planner, which plans a prepared statement without knowing its values.
+        order[0] = _unindexed(order[0])
+    found = _filtered(select(*columns), sessions, order, shape, {"updated_since"})
+    return _documents_of(found.subquery("found"), columns, shape, document)
 
 
 def _documents_of(
@@ -256,18 +235,18 @@ def _order_columns(shape: Shape, table: sa.Table) -> list[Column[Any]]:
     return [table.c["session_id" if name == "id" and table is session_services else name] for name in names]
 
 
-def _conditions(
-    shape: Shape, table: sa.Table, order: Sequence[ColumnElement[Any]], indexed: Collection[str]
-) -> list[ColumnElement[bool]]:
-    """The conditions of filters and position on the columns of a table; only those in `indexed` may choose an index."""
-    found = []
+def _filtered(
+    query: Select[Any], table: sa.Table, order: Sequence[ColumnElement[Any]], shape: Shape, indexed: Collection[str]
+) -> Select[Any]:
+    """A query of a table, with filters, position, order and limit; only the filters in `indexed` may choose an index."""
+    query = query.where(table.c.workspace_id == _value("workspace_id"))
     for name in shape.filters:
         column, compare = _FILTERS[name]
-        found.append(compare(table.c[column] if name in indexed else _unindexed(table.c[column]), _value(name)))
+        query = query.where(compare(table.c[column] if name in indexed else _unindexed(table.c[column]), _value(name)))
     if shape.after:
-        here, there = sa.tuple_(*order), sa.tuple_(*(_after(number) for number in range(len(order))))
-        found.append(here < there if shape.order.descending else here > there)
-    return found
+        here, there = sa.tuple_(*order), sa.tuple_(*(_value(f"after_{number}") for number in range(len(order))))
+        query = query.where(here < there if shape.order.descending else here > there)
+    return _ordered(query, order, shape)
 
 
 def _ordered(query: Select[Any], order: Sequence[ColumnElement[Any]], shape: Shape) -> Select[Any]:
@@ -287,11 +266,3 @@ def _unindexed(column: ColumnElement[Any]) -> ColumnElement[Any]:
 
 def _value(name: str) -> ColumnElement[Any]:
     return bindparam(name, type_=sessions.c.id.type)
-
-
-def _service(number: int) -> ColumnElement[Any]:
-    return _value(f"service_{number}")
-
-
-def _after(number: int) -> ColumnElement[Any]:
-    return _value(f"after_{number}")

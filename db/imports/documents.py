@@ -9,7 +9,7 @@ stands twice in one object (readers drop one of the two), the NUL character.
 import json
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, BinaryIO, NamedTuple, TypeAlias
+from typing import Any, BinaryIO, NamedTuple
 
 import msgspec
 import orjson
@@ -62,13 +62,10 @@ class BadDocument(NamedTuple):
         return f"{self.place}: {self.reason}"
 
 
-_Original: TypeAlias = bytes | dict[str, Any]
-"""What is set aside of a bad document: its text, or what it says in BSON."""
-
-
 class _Refused(Exception):
-    def __init__(self, reason: str, *, lines_below: int = 0) -> None:
+    def __init__(self, reason: str, *session: str | None, lines_below: int = 0) -> None:
         super().__init__(reason)
+        self.session = session
         self.lines_below = lines_below  # the line in which the document begins
 
 
@@ -77,8 +74,8 @@ class DocumentReader:
 
     def __init__(self, components: Mapping[str, Any], *, max_document_bytes: int = MAX_DOCUMENT_BYTES) -> None:
         """Compile the schema; `components` are the named schemas of the contract."""
-        named = components["Session"]["properties"]
-        properties = {name: schemas.resolve(schema, components) for name, schema in named.items()}
+        self._problems = SessionProblems(components)
+        properties = self._problems.properties
         self._max_bytes = max_document_bytes
         self._names = list(properties)
         self._moments = [name for name, schema in properties.items() if schema.get("format") == "date-time"]
@@ -86,36 +83,36 @@ class DocumentReader:
         session = {"$ref": "#/components/schemas/Session"}
         self._is_session = schemas.compile_schema(session, components).is_valid
         self._is_id = schemas.compile_schema({"$ref": "#/components/schemas/Id"}, components).is_valid
-        self._problems = SessionProblems(components)
 
     def read(self, stream: BinaryIO, source: str) -> Iterator[Document | BadDocument]:
         """Read a stream to its end, document by document; `source` names it in messages."""
         try:
             for place, content in split_documents(stream, source, self._max_bytes):
-                yield self._read_bson(place, content) if place.is_bson else self._check(place, content, content)
+                yield self._read(place, content)
         except Unreadable as end:
             yield BadDocument(end.place, str(end))
 
-    def _read_bson(self, place: Place, content: bytes) -> Document | BadDocument:
+    def _read(self, place: Place, content: bytes) -> Document | BadDocument:
         try:
-            document = mongodb.decode_bson(content)
-            return self._rewrite(place, document, document)
-        except (ValueError, RecursionError, orjson.JSONEncodeError) as problem:
-            reason = str(problem) if isinstance(problem, ValueError) else _TOO_DEEP
-            return BadDocument(place, reason, orjson.dumps({"$bson": content.hex()}))
+            return self._read_bson(place, content) if place.is_bson else self._check(place, content)
+        except _Refused as refused:
+            text = mongodb.bson_to_text(content) if place.is_bson else content
+            text = text.replace(b"\r", b" ").replace(b"\n", b" ")  # JSON has line breaks between its tokens only
+            place = place._replace(number=place.number + refused.lines_below)
+            return BadDocument(place, str(refused), text, *refused.session)
 
-    def _rewrite(self, place: Place, document: dict[str, Any], original: _Original) -> Document | BadDocument:
-        rewritten = mongodb.to_contract(document)
-        return self._check(place, mongodb.encode(rewritten.document), original, rewritten)
-
-    def _check(
-        self, place: Place, text: bytes, original: _Original, rewritten: mongodb.Rewritten | None = None
-    ) -> Document | BadDocument:
+    def _read_bson(self, place: Place, content: bytes) -> Document:
         try:
-            document, written = _parse(text)
-        except _Refused as problem:
-            place = place._replace(number=place.number + problem.lines_below)
-            return BadDocument(place, str(problem), _in_one_line(original))
+            rewritten = mongodb.to_contract(mongodb.decode_bson(content))
+            text = mongodb.encode(rewritten.document)
+        except (RecursionError, orjson.JSONEncodeError):
+            raise _Refused(_TOO_DEEP) from None
+        except ValueError as problem:
+            raise _Refused(str(problem)) from None
+        return self._check(place, text, rewritten)
+
+    def _check(self, place: Place, text: bytes, rewritten: mongodb.Rewritten | None = None) -> Document:
+        document, written = _parse(text)
         problems = [*(rewritten.problems if rewritten else ()), *_problems_beyond_the_schema(document, text)]
         for name in self._moments:
             moment = document.get(name)
@@ -127,14 +124,15 @@ class DocumentReader:
                     problems.append(Problem((name,), str(problem)))
         if problems or not self._is_session(document):
             if rewritten is None and mongodb.is_mongodb(document, _OPEN_PARTS):
-                return self._rewrite(place, mongodb.decode_text(text), original)
+                rewritten = mongodb.to_contract(mongodb.decode_text(text))
+                return self._check(place, mongodb.encode(rewritten.document), rewritten)
             for name in self._integers:  # the numbers of JavaScript are doubles: 90.0 minutes are 90
                 number = document.get(name)
                 if isinstance(number, float) and number.is_integer():
                     document[name], written = int(number), b""
             problems = self._problems.find(document, problems, rewritten.id_name if rewritten else "id")
         if problems:
-            return BadDocument(place, in_one_line(problems), _in_one_line(original), *self._session_of(document))
+            raise _Refused(in_one_line(problems), *self._session_of(document))
         content = self._canonical(text, document, written)
         return Document(place, document["workspaceId"], document["id"], content, rewritten.dropped if rewritten else ())
 
@@ -152,11 +150,6 @@ class DocumentReader:
         """The workspace and the id that a bad document names; None twice unless it names both."""
         workspace_id, id_ = document.get("workspaceId"), document.get("id")
         return (workspace_id, id_) if self._is_id(workspace_id) and self._is_id(id_) else (None, None)
-
-
-def _in_one_line(original: _Original) -> bytes:
-    text = original if isinstance(original, bytes) else mongodb.to_extended_json(original)
-    return text.replace(b"\r", b" ").replace(b"\n", b" ")  # JSON has line breaks between its tokens only
 
 
 def _problems_beyond_the_schema(document: dict[str, JSONValue], text: bytes) -> list[Problem]:

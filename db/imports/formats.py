@@ -6,10 +6,11 @@ JSON documents one after the other, each over several lines or not. Text is UTF-
 
 import codecs
 import gzip
+import io
 import re
 import zlib
 from collections.abc import Iterator
-from typing import Any, BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import orjson
 
@@ -22,7 +23,6 @@ _BRACKET = re.compile(rb'[^"\[\]{}]*+(?:"(?:[^"\\]++|\\.)*+"[^"\[\]{}]*+)*+[\[\]
 # A length below 64 MiB, the type of the first member, and its name. No text has a NUL there, not even in UTF-16.
 _BSON = re.compile(rb".{3}[\x00-\x03][\x01-\x13\x7f\xff][^\x00]", re.DOTALL)
 _OTHERS = {
-    rb"\xff\xfe\x00\x00|\x00\x00\xfe\xff|\x00\x00\x00[\[{]|[\[{]\x00\x00\x00": "UTF-32 text; convert it to UTF-8",
     rb"\xff\xfe|\xfe\xff|\x00[\[{]|[\[{]\x00": "UTF-16 text; convert it to UTF-8",
     rb"\x6d\xe2\x99\x81": "an archive of mongodump; dump without --archive, and import the .bson files",
     rb"PK\x03\x04": "a zip archive; unpack it",
@@ -71,16 +71,13 @@ class _Source:
     def __init__(self, stream: BinaryIO, name: str, limit: int) -> None:
         self._place = Place(name, 1)  # of the first byte that is held
         self._held = bytearray()
-        self._stream: Any = stream
+        self._stream: io.BufferedReader | gzip.GzipFile = io.BufferedReader(stream)  # type: ignore[arg-type]
         self._ended = False
         self._limit = limit
 
     def documents(self) -> Iterator[tuple[Place, bytes]]:
-        self._hold(2)
-        if self._held[:2] == b"\x1f\x8b":
-            compressed: Any = _PutBack(bytes(self._held), self._stream)
-            self._stream = gzip.GzipFile(fileobj=compressed)
-            self._held, self._ended = bytearray(), False
+        if self._stream.peek(2).startswith(b"\x1f\x8b"):
+            self._stream = gzip.GzipFile(fileobj=self._stream)
         self._hold(CHUNK)
         if _BSON.match(self._held):
             yield from self._bson()
@@ -110,9 +107,8 @@ class _Source:
 
     def _lines(self) -> Iterator[tuple[Place, bytes]]:
         while self._next():
-            end = self._held.find(b"\n")
-            while end < 0 and len(self._held) <= self._limit and self._more():
-                end = self._held.find(b"\n")
+            while (end := self._held.find(b"\n")) < 0 and len(self._held) <= self._limit and self._more():
+                pass
             end = len(self._held) if end < 0 else end
             if end > self._limit:
                 raise self._too_large()
@@ -173,9 +169,9 @@ class _Source:
     def _take(self, length: int) -> bytes:
         taken = bytes(self._held[:length])
         del self._held[:length]
-        name, number, is_bson = self._place
-        if passed := 1 if is_bson else taken.count(b"\n"):
-            self._place = Place(name, number + passed, is_bson)
+        passed = 1 if self._place.is_bson else taken.count(b"\n")
+        if passed:
+            self._place = self._place._replace(number=self._place.number + passed)
         return taken
 
     def _hold(self, size: int) -> int:
@@ -201,18 +197,6 @@ class _Source:
     def _unexpected(self, expected: str) -> Unreadable:
         found = repr(bytes(self._held[:20]).decode(errors="replace")) if self._held else "the end of the file"
         return self.unreadable(f"{expected}, but there is {found}")
-
-
-class _PutBack:
-    """A stream whose beginning has been read already."""
-
-    def __init__(self, beginning: bytes, stream: BinaryIO) -> None:
-        self._beginning = beginning
-        self._stream = stream
-
-    def read(self, size: int) -> bytes:
-        taken, self._beginning = self._beginning[:size], self._beginning[size:]
-        return taken or self._stream.read(size)
 
 
 def _is_json(line: bytes) -> bool:

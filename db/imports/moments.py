@@ -6,7 +6,7 @@ from datetime import datetime
 from db.imports.problems import shown
 from openapi import timestamps
 
-_DATE_TIME = re.compile(r"[0-9-]{10}[Tt][0-9:.]{8,}(Z|z|[-+][0-9]{2}:[0-9]{2})")
+_DATE_TIME = re.compile(r"[0-9-]{10}[Tt][0-9:.]{8,}(Z|z|[-+][0-9]{2}:?[0-9]{2})")
 
 is_canonical = re.compile(r"(?!0000)[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-5][0-9]\.[0-9]{3}Z").fullmatch
 """Whether a text has the form. The day or the hour may not exist; the contract's schema refuses those."""
@@ -25,7 +25,7 @@ def to_canonical(text: str, *, any_offset: bool = False) -> str:
     if written is None:
         raise ValueError(f"must be a date-time in UTC such as 2024-01-20T00:00:00.000Z, not {shown(text)}")
     try:
-        if is_canonical(text):
+        if is_canonical(text):  # needs no parsing, which would take 8 µs
             datetime.fromisoformat(text)
             return text
         span = timestamps.parse(text)
@@ -34,6 +34,6 @@ def to_canonical(text: str, *, any_offset: bool = False) -> str:
         raise ValueError(f"names a day or a time that does not exist: {shown(text)}") from None
     if span.first != span.last:
         raise ValueError(f"must be a whole millisecond, not {shown(text)}")
-    if written[1] not in ("Z", "z", "+00:00", "-00:00") and not any_offset:
+    if written[1].strip("Zz+-0:") and not any_offset:
         raise ValueError(f"must be in UTC; the same moment is {moment}, not {shown(text)}")
     return moment

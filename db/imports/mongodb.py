@@ -29,7 +29,6 @@ BOOKKEEPING = ("__v", "_class")
 """Top-level members that Mongoose and Spring Data add: they are no part of a session."""
 
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
-_OFFSET_WITHOUT_COLON = re.compile(r"(?<=[0-9][-+][0-9]{2})(?=[0-9]{2}$)")  # as older exports write it
 
 
 class Number(str):
@@ -57,10 +56,9 @@ def is_mongodb(document: dict[str, JSONValue], open_parts: Collection[str]) -> b
     )
 
 
-def decode_text(text: bytes) -> dict[str, JSONValue]:
+def decode_text(text: bytes) -> Any:
     """Decode extended JSON; every number keeps its spelling."""
-    document: dict[str, JSONValue] = json.loads(text, parse_int=Number, parse_float=Number)
-    return document
+    return json.loads(text, parse_int=Number, parse_float=Number)
 
 
 class _UniqueNames(dict[str, Any]):
@@ -89,9 +87,12 @@ def decode_bson(content: bytes) -> dict[str, Any]:
         raise ValueError(reason if reason.startswith("has ") else f"is not valid BSON: {shown(reason)}") from None
 
 
-def to_extended_json(document: dict[str, Any]) -> bytes:
-    """Write a decoded BSON document as extended JSON."""
-    return json_util.dumps(document, json_options=json_util.CANONICAL_JSON_OPTIONS).encode()
+def bson_to_text(content: bytes) -> bytes:
+    """A BSON document as extended JSON; as one `$bson` of hexadecimal digits when it cannot be decoded."""
+    try:
+        return json_util.dumps(decode_bson(content), json_options=json_util.CANONICAL_JSON_OPTIONS).encode()
+    except (ValueError, RecursionError):
+        return orjson.dumps({"$bson": content.hex()})
 
 
 def encode(document: JSONValue) -> bytes:
@@ -104,11 +105,12 @@ def encode(document: JSONValue) -> bytes:
 def to_contract(document: dict[str, Any]) -> Rewritten:
     """Rewrite a document of MongoDB's, decoded by `decode_text` or `decode_bson`, in the contract's shape."""
     problems: list[Problem] = []
-    plain = _members(document, (), problems)
-    problems = [Problem(("id",), each.reason) if each.path == ("_id",) else each for each in problems]
-    dropped = tuple(name for name in BOOKKEEPING if name in plain)
-    for name in dropped:
-        del plain[name]
+    plain = {
+        name: _plain(value, ("id" if name == "_id" else name,), problems)
+        for name, value in document.items()
+        if name not in BOOKKEEPING
+    }
+    dropped = tuple(name for name in BOOKKEEPING if name in document)
     id_name = "id" if "id" in plain else "_id"
     if "_id" in plain:
         own = plain.pop("_id")
@@ -117,18 +119,12 @@ def to_contract(document: dict[str, Any]) -> Rewritten:
     return Rewritten(plain, problems, dropped, id_name)
 
 
-_PLAIN = {str, Number, int, bool, type(None)}
-
-
-def _members(values: dict[str, Any], path: tuple[str | int, ...], problems: list[Problem]) -> dict[str, JSONValue]:
-    return {
-        name: value if type(value) in _PLAIN else _plain(value, (*path, name), problems) for name, value in values.items()
-    }
-
-
 def _plain(value: Any, path: tuple[str | int, ...], problems: list[Problem]) -> JSONValue:
+    """The JSON value that a value of BSON or of extended JSON stands for."""
+    if value is None or isinstance(value, (str, int)):
+        return value
     if isinstance(value, list):
-        return [item if type(item) in _PLAIN else _plain(item, (*path, at), problems) for at, item in enumerate(value)]
+        return [_plain(item, (*path, at), problems) for at, item in enumerate(value)]
     if not isinstance(value, dict):  # a type of BSON's own
         value = json_util.default(value, json_util.CANONICAL_JSON_OPTIONS)
     if reader := _reader(value):
@@ -138,7 +134,7 @@ def _plain(value: Any, path: tuple[str | int, ...], problems: list[Problem]) -> 
             name = next(iter(value))
             problems.append(Problem(path, f"holds a {name} that cannot be read: {shown(value[name])}"))
             return None
-    return _members(value, path, problems)
+    return {name: _plain(item, (*path, name), problems) for name, item in value.items()}
 
 
 def _reader(value: Any) -> Callable[..., JSONValue] | None:
@@ -149,10 +145,6 @@ def _object_id(value: Any) -> str:
     if type(value) is not str:
         raise TypeError(value)
     return value
-
-
-def _uuid(value: Any) -> str:
-    return str(uuid.UUID(value))
 
 
 def _binary(value: Any, subtype: Any = None) -> JSONValue:
@@ -174,12 +166,12 @@ def _date(value: Any) -> str:
         value = Number(value["$numberLong"])
     if isinstance(value, Number):
         return timestamps.write(int(value))
-    return to_canonical(_OFFSET_WITHOUT_COLON.sub(":", value), any_offset=True)
+    return to_canonical(value, any_offset=True)
 
 
 _READERS: dict[tuple[str, ...], Callable[..., JSONValue]] = {
     ("$oid",): _object_id,
-    ("$uuid",): _uuid,
+    ("$uuid",): lambda value: str(uuid.UUID(value)),
     ("$binary",): _binary,
     ("$binary", "$type"): _binary,
     ("$date",): _date,

@@ -57,7 +57,7 @@ class SessionProblems:
         session = components["Session"]
         self._components = components
         self._required = session["required"]
-        self._properties = {name: schemas.resolve(schema, components) for name, schema in session["properties"].items()}
+        self.properties = {name: schemas.resolve(schema, components) for name, schema in session["properties"].items()}
         self._errors = schemas.compile_schema({"$ref": "#/components/schemas/Session"}, components).iter_errors
 
     def find(self, document: dict[str, JSONValue], known: Iterable[Problem], id_name: str) -> list[Problem]:
@@ -70,7 +70,7 @@ class SessionProblems:
         missing = [name for name in self._required if name not in document and name not in misfits]
         problems = []
         for name in document:
-            if name not in self._properties:
+            if name not in self.properties:
                 nearest = difflib.get_close_matches(name, missing, 1)
                 missing = [each for each in missing if each not in nearest]
                 hint = f" (did you mean {nearest[0]}?)" if nearest else ""
@@ -82,15 +82,15 @@ class SessionProblems:
             problems.append(Problem((last,), "is missing"))
         for error in sorted(self._errors(document), key=_rank):
             path = tuple(error.instance_path)
-            if path and path[0] in self._properties and path[0] not in misfits:
+            if path and path[0] in self.properties and path[0] not in misfits:
                 found.setdefault(path, Problem(path, self._reason(error)))
-        order = {name: place for place, name in enumerate(self._properties)}
+        order = {name: place for place, name in enumerate(self.properties)}
         misfitting = sorted(found.values(), key=lambda each: order.get(str(each.path[0]), -1))
         return problems + [Problem((id_name,), each.reason) if each.path == ("id",) else each for each in misfitting]
 
     def _reason(self, error: ValidationError) -> str:
         name, *rest = error.instance_path
-        schema = self._properties[str(name)]
+        schema = self.properties[str(name)]
         if rest:
             schema = schemas.resolve(schema["items"], self._components)
         value: Any = error.instance
@@ -100,10 +100,9 @@ class SessionProblems:
                 return f"must be {wanted}, not {value if isinstance(value, float) else kind(value)}"
             case "minimum" | "maximum":
                 return f"must be from {schema['minimum']} to {schema['maximum']}, not {value}"
-            case "maxLength":
-                return f"must have at most {schema['maxLength']} characters, not {len(value)}"
-            case "maxItems":
-                return f"must have at most {schema['maxItems']} items, not {len(value)}"
+            case "maxLength" | "maxItems" as rule:
+                items = "characters" if rule == "maxLength" else "items"
+                return f"must have at most {schema[rule]} {items}, not {len(value)}"
             case "format":
                 return f"names a day or a time that does not exist: {shown(value)}"
         return f"must be {schemas.words(schema)}, not {shown(value)}"

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from db.engine import Database
 from db.imports.documents import BadDocument, Document
 from db.imports.mongodb import BOOKKEEPING
-from db.imports.writer import Batch, ImportFailed, Writer
+from db.imports.writer import ImportFailed, Writer
 
 MAX_ERRORS = 20
 """The most bad documents that are told in full."""
@@ -25,7 +25,6 @@ _READ_AHEAD = 25  # documents are read before the database is attended to
 class ImportResult:
     """What an import did, in documents.
 
-    A document that a later one of its batch supersedes counts as unchanged if the two are equal, and as changed if not.
     `dropped` counts the bookkeeping members that were no part of a session. `removed` and `withheld` belong to a replacing
     import; `withheld` says that nothing was removed, because a rejected document does not say which session it is.
     """
@@ -66,7 +65,6 @@ async def import_documents(
     *,
     replace: bool = False,
     rejected: Callable[[BadDocument], None] | None = None,
-    progress: Callable[[int], None] | None = None,
     max_errors: int = MAX_ERRORS,
 ) -> ImportResult:
     """Import documents in one transaction.
@@ -76,7 +74,6 @@ async def import_documents(
             rejected document is about is left as it is. When one does not say which session it is about, nothing is removed.
         rejected: Is given the bad documents, and the others are imported. Without it, or when the rest of a stream cannot
             be read, a bad document refuses the import.
-        progress: Is told now and then how many documents have been read so far.
         max_errors: So many bad documents are told when the import is refused; the others are counted.
 
     Raises:
@@ -91,8 +88,10 @@ async def import_documents(
         written = asyncio.create_task(writer.begin())
         try:
             async for batch in _batches(documents):
-                read += batch.read
-                for document in batch.bad:
+                read += len(batch)
+                for document in batch:
+                    if isinstance(document, Document):
+                        continue
                     if rejected is None or document.text is None:
                         refused += 1
                         problems += [document] if len(problems) < max_errors else []
@@ -102,23 +101,15 @@ async def import_documents(
                 await written
                 if not refused:
                     written = asyncio.create_task(writer.write(batch))
-                if progress is not None:
-                    progress(read)
         finally:
             await written
         if refused:
             raise ImportRefused(problems, refused)
         removed = await writer.end()
     counts = writer.counts
+    dropped = {name: counts[name] for name in BOOKKEEPING if counts[name]}
     return ImportResult(
-        read=read,
-        new=counts["new"],
-        changed=counts["changed"],
-        unchanged=counts["unchanged"],
-        rejected=set_aside,
-        dropped={name: counts[name] for name in BOOKKEEPING if counts[name]},
-        removed=removed,
-        withheld=writer.withheld,
+        read, counts["new"], counts["changed"], counts["unchanged"], set_aside, dropped, removed, writer.withheld
     )
 
 
@@ -129,14 +120,16 @@ def _set_aside(document: BadDocument, rejected: Callable[[BadDocument], None]) -
         raise ImportFailed(f"{document.place} could not be set aside: {error}") from error
 
 
-async def _batches(documents: Iterable[Document | BadDocument]) -> AsyncIterator[Batch]:
-    batch = Batch()
+async def _batches(documents: Iterable[Document | BadDocument]) -> AsyncIterator[list[Document | BadDocument]]:
+    batch: list[Document | BadDocument] = []
+    size = 0
     for number, document in enumerate(documents):
-        batch.add(document)
-        if batch.read >= _BATCH_DOCUMENTS or batch.size >= _BATCH_BYTES:
+        batch.append(document)
+        size += len(document.content if isinstance(document, Document) else document.text or b"")
+        if len(batch) >= _BATCH_DOCUMENTS or size >= _BATCH_BYTES:
             yield batch
-            batch = Batch()
+            batch, size = [], 0
         elif number % _READ_AHEAD == 0:
             await asyncio.sleep(0)  # let the batch before be written meanwhile
-    if batch.read:
+    if batch:
         yield batch

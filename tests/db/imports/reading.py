@@ -21,11 +21,15 @@ class Pieces(io.RawIOBase):
         self._left = b""
         self.handed_out = 0
 
-    def read(self, size: int = -1) -> bytes:
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
         piece = self._left or next(self._pieces, b"")
-        piece, self._left = piece[:size], piece[size:]
-        self.handed_out += len(piece)
-        return piece
+        size = min(len(piece), len(buffer))
+        buffer[:size], self._left = piece[:size], piece[size:]
+        self.handed_out += size
+        return size
 
 
 def document(id_: str = DOCUMENTED_SESSION["id"], /, **changes: Any) -> dict[str, Any]:

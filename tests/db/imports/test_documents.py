@@ -111,6 +111,7 @@ def test_the_nul_character_is_refused(text: str) -> None:
         ("2024-01-20t00:00:00.5z", "2024-01-20T00:00:00.500Z"),
         ("2024-01-20T00:00:00.123000Z", "2024-01-20T00:00:00.123Z"),
         ("2024-01-20T00:00:00+00:00", "2024-01-20T00:00:00.000Z"),
+        ("2024-01-20T00:00:00+0000", "2024-01-20T00:00:00.000Z"),
     ],
 )
 def test_another_spelling_of_the_same_moment_in_utc_becomes_the_canonical_one(written: str, canonical: str) -> None:
