@@ -30,11 +30,11 @@ setup: $(VENV)/dev.stamp ## make .venv with everything that development needs
 run: $(VENV)/run.stamp ## start the server with demo data, and print how to call it
 	@exec $(BIN)/sessions-api demo
 
-test: $(VENV)/dev.stamp ## run every test
+test: $(VENV)/dev.stamp ## run every test but those that wait long
 	$(BIN)/pytest
 
-faults: $(VENV)/dev.stamp ## the tests in which PostgreSQL stops, restarts, has no connections left or falls behind
-	$(BIN)/pytest tests/faults
+faults: $(VENV)/dev.stamp ## run the tests in which PostgreSQL, a proxy or the server itself stops, restarts or goes silent
+	$(BIN)/pytest -m "slow or not slow" tests/faults tests/deploy tests/server/test_draining.py
 
 scale: $(VENV)/dev.stamp ## how long lists take with a million sessions of three, on both engines (five minutes, 6 GB of disk)
 	$(BIN)/python -m tests.scale

@@ -104,7 +104,7 @@ class SQLitePool:
     @asynccontextmanager
     async def acquire(self) -> AsyncIterator[SQLiteConnection]:
         with unavailable_on_driver_errors():
-            async with asyncio.timeout(CONNECTION_WAIT):
+            async with asyncio.timeout(CONNECTION_WAIT if self._ordinary.locked() else None):
                 await self._ordinary.acquire()
             try:
                 async with self._connection() as connection:

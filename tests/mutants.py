@@ -281,8 +281,8 @@ MUTANTS = [
     mutant(
         "the query forgets the tenant",
         "db/statements.py",
-        'conditions = [sessions.c.workspace_id == _value("workspace_id"), *_conditions(shape, sessions, order, indexed)]',
-        "conditions = [*_conditions(shape, sessions, order, indexed)]",
+        'query = query.where(table.c.workspace_id == _value("workspace_id"))',
+        "query = query.where(table.c.workspace_id != literal_column(\"''\"))",
         f"{TENANCY}::test_the_tenants_hold_the_same_ids_and_the_test_can_tell_them_apart",
     ),
 ]

@@ -75,5 +75,10 @@ contract["components"]["securitySchemes"]["bearerAuth"]["x-bearerInfoFunc"] = f"
 
 app = connexion.AsyncApp(__name__)
 app.add_api(
-    contract, resolver=RelativeResolver(__name__), pythonic_params=True, strict_validation=True, validate_responses=True
+    contract,
+    base_path="",
+    resolver=RelativeResolver(__name__),
+    pythonic_params=True,
+    strict_validation=True,
+    validate_responses=True,
 )

@@ -19,6 +19,8 @@ from tests.deploy.conftest import Proxy, StartProxy, free_port
 from tests.live import until
 from tests.processes import TIMEOUT, Start, programs_in
 
+pytestmark = pytest.mark.slow
+
 REQUESTS = 5_000
 CLIENTS = 4
 

@@ -30,7 +30,7 @@ from tests.in_process import started
 from tests.live import until
 
 PGBOUNCER = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
-pytestmark = pytest.mark.skipif(PGBOUNCER is None, reason="PgBouncer is not installed")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(PGBOUNCER is None, reason="PgBouncer is not installed")]
 
 PATH = f"/v1/workspace/{WORKSPACE}/sessions"
 SETTINGS = (

@@ -27,7 +27,7 @@ PATH = f"/v1/workspace/{WORKSPACE}/sessions"
 
 
 # asyncpg 0.32 leaves the socket of a host that it turns down to the garbage collector; `pair` calls it before it ends.
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")]
 
 
 class Pair(NamedTuple):

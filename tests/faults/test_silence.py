@@ -20,6 +20,8 @@ from tests.conftest import WORKSPACE, Databases, Mint, PostgreSQLDatabases, Stor
 from tests.faults.relay import Relay, socket_file, url_through
 from tests.in_process import Application, started
 
+pytestmark = pytest.mark.slow
+
 PATH = f"/v1/workspace/{WORKSPACE}/sessions"
 MAX_RECOVERY = 10
 """Seconds."""

@@ -21,6 +21,8 @@ from tests.live import Connection, Received, until
 from tests.processes import TIMEOUT, Start, port_of, read_until
 from tests.signers import rsa_key
 
+pytestmark = pytest.mark.slow
+
 PATH = f"/v1/workspace/{FIRST_WORKSPACE}/sessions"
 
 

@@ -39,6 +39,7 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
+	contract.Servers = nil // "." is where the contract was read, which the router takes for a path
 	router, err := gorillamux.NewRouter(contract)
 	if err != nil {
 		log.Fatal(err)
