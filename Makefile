@@ -33,8 +33,8 @@ run: $(VENV)/run.stamp ## start the server with demo data, and print how to call
 test: $(VENV)/dev.stamp ## run every test but those that wait long
 	$(BIN)/pytest
 
-faults: $(VENV)/dev.stamp ## run the tests in which PostgreSQL, a proxy or the server itself stops, restarts or goes silent
-	$(BIN)/pytest -m "slow or not slow" tests/faults tests/deploy tests/server/test_draining.py
+faults: $(VENV)/dev.stamp ## run the slow tests, in which PostgreSQL, a proxy or the server stops, restarts or goes silent
+	$(BIN)/pytest -m slow
 
 scale: $(VENV)/dev.stamp ## how long lists take with a million sessions of three, on both engines (five minutes, 6 GB of disk)
 	$(BIN)/python -m tests.scale

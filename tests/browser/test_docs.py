@@ -1,9 +1,8 @@
 """Swagger UI in a real browser: authorise, execute, read results and problems, on a desktop and on a phone.
 
-Needs a Chromium of the system (Debian: `apt-get install chromium`); CI always has one.
+Needs a Chromium of the system (Debian: `apt-get install chromium`), which `.ci/run` installs.
 """
 
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,10 +21,7 @@ ARTEFACTS = Path(__file__).parents[2] / ".browser"
 # Without these, it calls its maker's servers.
 OPTIONS = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
 
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None and "CI" not in os.environ, reason="there is no chromium on this machine"),
-    pytest.mark.xdist_group("browser"),
-]
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine")
 
 
 @pytest.fixture(scope="module")

@@ -33,6 +33,7 @@ def test_no_response_to_any_request_breaks_the_contract(address: str, mint: Mint
     assert outcome.statuses >= {200, 400, 401, 404, 405}  # every kind of refusal that a request can cause
 
 
+@pytest.mark.slow
 def test_a_first_run_of_a_client_without_any_configuration_finds_nothing(address: str, mint: Mint, tmp_path: Path) -> None:
     token = mint(workspaces=["*"])
     run = subprocess.run(

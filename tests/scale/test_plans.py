@@ -3,11 +3,15 @@
 import asyncio
 from itertools import chain
 
+import pytest
+
 from db.engine import Database
 from tests.conftest import Databases
 from tests.scale import queries
 from tests.scale.costs import Cost, cost
 from tests.scale.practice import PRACTICE, fill
+
+pytestmark = pytest.mark.slow
 
 SIZE = 50_000
 MAX_WORK = {"sqlite": (700, 30_000), "postgresql": (4_500, 110_000)}
