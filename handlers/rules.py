@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class AnswerRules:
+class ResponseRules:
     """Limits of responses."""
 
     cache_bytes: int = 64 * 1024 * 1024

@@ -71,7 +71,7 @@ def create_app(settings: Settings) -> AsyncApp:
             step(read_parameters),  # 400
             LifespanMiddleware,
             step(answer_conditional_requests(store.revision)),  # 304
-            step(cache_responses(store.revision, settings.answers.cache_bytes)),  # a repeated request
+            step(cache_responses(store.revision, settings.responses.cache_bytes)),  # a repeated request
             step(list_documents(store)),  # handler → documents checked against the contract → bytes
         ],
         swagger_ui_options=SwaggerUIOptions(serve_spec=False, swagger_ui=False),  # see server.pages

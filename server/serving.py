@@ -29,7 +29,7 @@ def options(settings: Settings, *, access_log: bool = True) -> dict[str, Any]:
         "http": partial(
             RequestProtocol,
             request_timeout=settings.request_timeout,
-            stall_timeout=settings.answers.stall_timeout,
+            stall_timeout=settings.responses.stall_timeout,
             headers=security_headers(behind_tls=settings.behind_tls),
             accepted=DescriptorWatch().accepted,
         ),

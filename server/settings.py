@@ -10,7 +10,7 @@ from limits import RateLimitItem
 from db.pools import STATEMENT_TIMEOUT
 from handlers.jwks import JWKSServer
 from handlers.keys import ASYMMETRIC, SYMMETRIC, Key, KeySource, StaticKeys, jwks_file, public_key, secret_key
-from handlers.rules import AnswerRules, TokenRules
+from handlers.rules import ResponseRules, TokenRules
 from server import environment as env
 from server.environment import PREFIX, Reader, Setting, SettingsError, whole_number
 
@@ -30,7 +30,7 @@ REQUEST_TIMEOUT = 10
 CONCURRENT_REQUESTS = 256
 GRACE_PERIOD = 30
 _LOG_LEVELS = ("debug", "info", "warning", "error")
-_ANSWERS, _TOKENS = AnswerRules(), TokenRules()
+_RESPONSES, _TOKENS = ResponseRules(), TokenRules()
 _timeout = partial(whole_number, first=1, last=3600)
 
 SETTINGS: Mapping[str, Setting] = {
@@ -55,9 +55,11 @@ SETTINGS: Mapping[str, Setting] = {
     "CACHE_BYTES": Setting(
         "Memory of one process for its response cache; 0 turns it off",
         partial(whole_number, first=0, last=10**12, unit="bytes"),
-        _ANSWERS.cache_bytes,
+        _RESPONSES.cache_bytes,
     ),
-    "STALL_TIMEOUT": Setting("Seconds for which a client may read nothing of a response", _timeout, _ANSWERS.stall_timeout),
+    "STALL_TIMEOUT": Setting(
+        "Seconds for which a client may read nothing of a response", _timeout, _RESPONSES.stall_timeout
+    ),
     "RATE_LIMIT": Setting("Requests that one token subject may send, such as 600/minute", env.rate_limit, None, "no limit"),
     "RATE_LIMIT_REDIS": Setting(
         "redis or rediss URL where all processes count requests", env.redis_url, None, "each counts for itself"
@@ -91,7 +93,7 @@ class Settings:
     log_level: str = "info"
     statement_timeout: int = STATEMENT_TIMEOUT
     rate_limit: RateLimitItem | None = None
-    answers: AnswerRules = _ANSWERS
+    responses: ResponseRules = _RESPONSES
     rate_limit_redis: str | None = field(default=None, repr=False)
     cors_origins: tuple[str, ...] = ()
     behind_tls: bool = False
@@ -114,7 +116,7 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     settings = Settings(
         keys=_keys(reader, max_waiting=max(1, values["concurrent_requests"] // 4)),
         tokens=_token_rules(reader),
-        answers=AnswerRules(values["cache_bytes"], values["stall_timeout"]),
+        responses=ResponseRules(values["cache_bytes"], values["stall_timeout"]),
         **{field.name: values[field.name] for field in fields(Settings) if field.name in values},
     )
     reader.require_no_problems()

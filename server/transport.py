@@ -20,16 +20,16 @@ from uvicorn.server import ServerState
 from handlers.pipeline import Header
 from handlers.problems import Problem
 
-LONGEST_TARGET = 16_384
+MAX_TARGET_SIZE = 16_384
 """Bytes of path and query. A hundred `serviceIds` of the greatest length, a key for each, are half of it."""
-LONGEST_FIELD = 20_480
+MAX_HEADER_SIZE = 20_480
 """Bytes of one header: the longest token that is looked at, and room around it."""
-LARGEST_HEAD = 65_536
+MAX_HEADERS_SIZE = 65_536
 """Bytes of all headers together."""
-MOST_FIELDS = 100
-LARGEST_BODY = 65_536
+MAX_HEADERS = 100
+MAX_BODY_SIZE = 65_536
 """Bytes. No operation reads a body; what clients send all the same is read over, up to here."""
-MOST_PIPELINED = 32
+MAX_PIPELINED = 32
 """Requests that may wait on one connection while another is answered."""
 
 MIN_RATE = 32 * 1024
@@ -151,7 +151,7 @@ class RequestProtocol(HttpToolsProtocol):
     # What the parser calls
 
     def on_message_begin(self) -> None:
-        if len(self.pipeline) >= MOST_PIPELINED:
+        if len(self.pipeline) >= MAX_PIPELINED:
             raise _Enough
         super().on_message_begin()
         self._told = True
@@ -161,21 +161,21 @@ class RequestProtocol(HttpToolsProtocol):
     def on_url(self, url: bytes) -> None:
         super().on_url(url)
         self._told = True
-        if len(self.url) > LONGEST_TARGET:
-            raise Refused(414, f"The path and query are longer than {LONGEST_TARGET:,} bytes.")
+        if len(self.url) > MAX_TARGET_SIZE:
+            raise Refused(414, f"The path and query are longer than {MAX_TARGET_SIZE:,} bytes.")
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._told = True
         size = len(name) + len(value)
         self._head_size += size
-        if size > LONGEST_FIELD:
-            raise Refused(431, f"The header {name[:64].decode('ascii')} is longer than {LONGEST_FIELD:,} bytes.")
-        if self._head_size > LARGEST_HEAD:
-            raise Refused(431, f"The headers are longer than {LARGEST_HEAD:,} bytes together.")
+        if size > MAX_HEADER_SIZE:
+            raise Refused(431, f"The header {name[:64].decode('ascii')} is longer than {MAX_HEADER_SIZE:,} bytes.")
+        if self._head_size > MAX_HEADERS_SIZE:
+            raise Refused(431, f"The headers are longer than {MAX_HEADERS_SIZE:,} bytes together.")
         if self._stage is _BODY:
             return  # a trailer, which must not act as a header (RFC 9110, section 6.5.1)
-        if len(self.headers) >= MOST_FIELDS:
-            raise Refused(431, f"There are more than {MOST_FIELDS} headers.")
+        if len(self.headers) >= MAX_HEADERS:
+            raise Refused(431, f"There are more than {MAX_HEADERS} headers.")
         HttpToolsProtocol.on_header(self, name, value)
 
     def on_headers_complete(self) -> None:
@@ -189,7 +189,7 @@ class RequestProtocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         self._told = True
         self._body_size += len(body)
-        if self._body_size > LARGEST_BODY:
+        if self._body_size > MAX_BODY_SIZE:
             raise _body_too_large()
         super().on_body(body)
 
@@ -228,8 +228,8 @@ class RequestProtocol(HttpToolsProtocol):
 
     def _count_unread(self, size: int) -> None:
         self._unread = 0 if self._told else self._unread + size
-        if self._unread > LARGEST_HEAD:
-            raise Refused(431, f"A header is longer than {LONGEST_FIELD:,} bytes.")
+        if self._unread > MAX_HEADERS_SIZE:
+            raise Refused(431, f"A header is longer than {MAX_HEADER_SIZE:,} bytes.")
 
     def _require_the_rest(self) -> None:
         """Let a request that has begun, or a connection on which none has, not stay as it is."""
@@ -354,14 +354,14 @@ def _require_sound(version: str, target: bytes, headers: Iterable[Header]) -> No
         elif name == b"transfer-encoding":
             if value.lower() != b"chunked" or version == "1.0":
                 raise Refused(400, f"{_NOT_WELL_FORMED}: the only Transfer-Encoding read here is chunked, in HTTP/1.1.")
-        elif name == b"content-length" and int(value) > LARGEST_BODY:
+        elif name == b"content-length" and int(value) > MAX_BODY_SIZE:
             raise _body_too_large()
     if hosts > 1 or (hosts == 0 and version == "1.1"):
         raise Refused(400, f"{_NOT_WELL_FORMED}: there must be one Host header.")
 
 
 def _body_too_large() -> Refused:
-    return Refused(413, f"The body is larger than {LARGEST_BODY:,} bytes; no operation here reads one.")
+    return Refused(413, f"The body is larger than {MAX_BODY_SIZE:,} bytes; no operation here reads one.")
 
 
 def _reason(error: httptools.HttpParserError) -> str:

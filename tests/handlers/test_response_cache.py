@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 from db.demo import DOCUMENTED_SESSION, FIRST_WORKSPACE
 from db.sqlite import SQLiteConnection
 from handlers.keys import StaticKeys, secret_key
-from handlers.rules import AnswerRules
+from handlers.rules import ResponseRules
 from server.app import create_app
 from server.settings import Settings
 from tests.conftest import SECRET, Mint, Store
@@ -117,7 +117,7 @@ def test_cached_responses_are_for_those_who_may_read_them(
 
 
 def test_a_cache_of_no_bytes_keeps_nothing(demo_url: str, mint: Mint, statements: list[Statement]) -> None:
-    settings = Settings(StaticKeys((secret_key(SECRET),)), demo_url, answers=AnswerRules(cache_bytes=0))
+    settings = Settings(StaticKeys((secret_key(SECRET),)), demo_url, responses=ResponseRules(cache_bytes=0))
     with TestClient(create_app(settings), headers={"Authorization": f"Bearer {mint()}"}) as client:
         first, second = client.get(PATH), client.get(PATH)
     assert first.content == second.content
@@ -126,7 +126,7 @@ def test_a_cache_of_no_bytes_keeps_nothing(demo_url: str, mint: Mint, statements
 
 def test_a_cache_keeps_no_more_bytes_than_it_may(demo_url: str, mint: Mint, statements: list[Statement]) -> None:
     # Two of these responses do not fit.
-    settings = Settings(StaticKeys((secret_key(SECRET),)), demo_url, answers=AnswerRules(cache_bytes=5_000))
+    settings = Settings(StaticKeys((secret_key(SECRET),)), demo_url, responses=ResponseRules(cache_bytes=5_000))
     with TestClient(create_app(settings), headers={"Authorization": f"Bearer {mint()}"}) as client:
         client.headers["Accept-Encoding"] = "identity"
         assert 2_500 < len(client.get(f"{PATH}?limit=5").content) < 4_500

@@ -14,12 +14,12 @@ from handlers.keys import StaticKeys, secret_key
 from openapi.contract import load
 from server.settings import Settings
 from server.transport import (
-    LARGEST_BODY,
-    LARGEST_HEAD,
-    LONGEST_FIELD,
-    LONGEST_TARGET,
-    MOST_FIELDS,
-    MOST_PIPELINED,
+    MAX_BODY_SIZE,
+    MAX_HEADER_SIZE,
+    MAX_HEADERS,
+    MAX_HEADERS_SIZE,
+    MAX_PIPELINED,
+    MAX_TARGET_SIZE,
     require_strict_parser,
 )
 from tests.conftest import SECRET, WORKSPACE, Mint
@@ -105,7 +105,7 @@ AUTHORIZATION_FORMS: dict[str, tuple[bytes, int]] = {
     "a no-break space": (b"Authorization: Bearer\xa0TOKEN", 401),
     "UTF-8 in the token": ("Authorization: Bearer TOKENé".encode(), 401),
     "a token that is too long": (b"Authorization: Bearer TOKEN" + b"A" * 17_000, 401),
-    "a header that is too long": (b"Authorization: Bearer TOKEN" + b"A" * LONGEST_FIELD, 431),
+    "a header that is too long": (b"Authorization: Bearer TOKEN" + b"A" * MAX_HEADER_SIZE, 431),
     "another header": (b"X-Authorization: Bearer TOKEN", 401),
     "the proxy's header": (b"Proxy-Authorization: Bearer TOKEN", 401),
     "a cookie": (b"Cookie: access_token=TOKEN", 401),
@@ -158,9 +158,9 @@ REQUESTS: dict[str, tuple[bytes, int]] = {
     "a hexadecimal Content-Length": (GET + b"Content-Length: 0x5\r\n\r\nhello", 400),
     "an empty Content-Length": (GET + b"Content-Length: \r\n\r\nhello", 400),
     "Content-Length past 64 bits": (GET + b"Content-Length: 99999999999999999999\r\n\r\n", 400),
-    "a Content-Length that is too large": (GET + b"Content-Length: %d\r\n\r\n" % (LARGEST_BODY + 1), 413),
+    "a Content-Length that is too large": (GET + b"Content-Length: %d\r\n\r\n" % (MAX_BODY_SIZE + 1), 413),
     "chunks that are too large": (
-        GET + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n" % (LARGEST_BODY + 1, b"x" * (LARGEST_BODY + 1)),
+        GET + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n" % (MAX_BODY_SIZE + 1, b"x" * (MAX_BODY_SIZE + 1)),
         413,
     ),
     "a misspelt chunked": (GET + b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", 400),
@@ -203,13 +203,13 @@ REQUESTS: dict[str, tuple[bytes, int]] = {
     "a space in the target": (b"GET " + URL + b"&status=a b HTTP/1.1\r\n" + A + b"\r\n", 400),
     "NUL in the target": (b"GET " + URL + b"\0 HTTP/1.1\r\n" + A + b"\r\n", 400),
     "UTF-8 in the target": ("GET /é HTTP/1.1\r\n".encode() + A + b"\r\n", 400),
-    "a target at its greatest length": (b"GET /" + b"x" * (LONGEST_TARGET - 1) + b" HTTP/1.1\r\n" + A + b"\r\n", 404),
-    "a target that is too long": (b"GET /" + b"x" * LONGEST_TARGET + b" HTTP/1.1\r\n" + A + b"\r\n", 414),
-    "a query that is too long": (b"GET " + URL + b"&x=" + b"y" * LONGEST_TARGET + b" HTTP/1.1\r\n" + A + b"\r\n", 414),
+    "a target at its greatest length": (b"GET /" + b"x" * (MAX_TARGET_SIZE - 1) + b" HTTP/1.1\r\n" + A + b"\r\n", 404),
+    "a target that is too long": (b"GET /" + b"x" * MAX_TARGET_SIZE + b" HTTP/1.1\r\n" + A + b"\r\n", 414),
+    "a query that is too long": (b"GET " + URL + b"&x=" + b"y" * MAX_TARGET_SIZE + b" HTTP/1.1\r\n" + A + b"\r\n", 414),
     "a target without an end": (b"GET /" + b"x" * 100_000, 414),
     # The request line
     "HEAD": (GET.replace(b"GET", b"HEAD") + b"\r\n", 200),
-    "HEAD that is refused": (b"HEAD /" + b"x" * LONGEST_TARGET + b" HTTP/1.1\r\n" + A + b"\r\n", 414),
+    "HEAD that is refused": (b"HEAD /" + b"x" * MAX_TARGET_SIZE + b" HTTP/1.1\r\n" + A + b"\r\n", 414),
     "POST": (GET.replace(b"GET", b"POST") + b"Content-Length: 0\r\n\r\n", 405),
     "TRACE": (GET.replace(b"GET", b"TRACE") + b"\r\n", 405),
     "a method that nobody knows": (GET.replace(b"GET", b"BREW") + b"\r\n", 400),
@@ -227,11 +227,11 @@ REQUESTS: dict[str, tuple[bytes, int]] = {
     "TLS": (b"\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03", 400),
     "line feeds alone": (GET.replace(b"\r\n", b"\n") + b"\n", 400),
     # The headers
-    "as many headers as may be": (GET + b"X: y\r\n" * (MOST_FIELDS - 3) + b"\r\n", 200),
-    "too many headers": (GET + b"X: y\r\n" * MOST_FIELDS + b"\r\n", 431),
+    "as many headers as may be": (GET + b"X: y\r\n" * (MAX_HEADERS - 3) + b"\r\n", 200),
+    "too many headers": (GET + b"X: y\r\n" * MAX_HEADERS + b"\r\n", 431),
     "headers that are too long together": (GET + (b"X: " + b"y" * 10_000 + b"\r\n") * 7 + b"\r\n", 431),
-    "a header without an end": (GET + b"X: " + b"y" * LARGEST_HEAD * 3, 431),
-    "the name of a header without an end": (GET + b"y" * LARGEST_HEAD * 3, 431),
+    "a header without an end": (GET + b"X: " + b"y" * MAX_HEADERS_SIZE * 3, 431),
+    "the name of a header without an end": (GET + b"y" * MAX_HEADERS_SIZE * 3, 431),
     "trailers that are too long": (
         GET.replace(b"TOKEN", b"")
         + b"Transfer-Encoding: chunked\r\n\r\n0\r\n"
@@ -283,7 +283,7 @@ def test_requests_that_are_sent_ahead_are_answered_in_their_order(port: int) -> 
     ("broken", "status"),
     [
         (b"BREW / HTTP/1.1\r\n\r\n", 400),
-        (b"GET /" + b"x" * LONGEST_TARGET, 414),
+        (b"GET /" + b"x" * MAX_TARGET_SIZE, 414),
         (b"GET / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", 400),
         (b"GET / HTTP/1.1\r\nHost: h\r\nContent-Length: 99999999\r\n\r\n", 413),
         (b"GET / HTTP/1.1\r\nHost: h\r\n" + b"X: y\r\n" * 101, 431),
@@ -307,7 +307,7 @@ def test_what_follows_a_request_for_an_upgrade_is_not_answered(port: int) -> Non
 
 def test_who_sends_too_many_requests_ahead_gets_answers_to_some_and_asks_again(port: int) -> None:
     answered = statuses(port, HEALTH * 1000)
-    assert 1 <= len(answered) <= MOST_PIPELINED + 2
+    assert 1 <= len(answered) <= MAX_PIPELINED + 2
     assert set(answered) == {200}
 
 
