@@ -34,6 +34,11 @@ def to_json_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
                 translated[keyword] = to_json_schema(value)
             case "allOf" | "anyOf" | "oneOf":
                 translated[keyword] = [to_json_schema(branch) for branch in value]
+    properties = schema.get("properties")
+    if properties and schema.get("additionalProperties") is False and set(schema.get("required", ())) == set(properties):
+        # The same rule by a count of the members, which takes less time than a search for each name.
+        del translated["required"]
+        translated["minProperties"] = max(len(properties), schema.get("minProperties", 0))
     if schema.get("nullable") and "type" in schema:
         translated["type"] = [schema["type"], "null"]
         if "enum" in schema:

@@ -28,7 +28,7 @@ def test_a_body_is_its_documents_in_their_envelope(number: int) -> None:
         {"type": "array"},
         {"additionalProperties": True},
         {"required": []},
-        {"minProperties": 1},
+        {"minProperties": 2},
         {"properties": {}},
         {"properties": {"sessions": {"type": "array", "items": {}, "maxItems": 5}}},
         {"properties": {"sessions": {"type": "array", "items": {}, "uniqueItems": True}}},
