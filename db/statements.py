@@ -121,7 +121,7 @@ def _begin(filters: dict[str, Any], query: SessionQuery) -> Position:
 @lru_cache(maxsize=1024)  # more than clients send; up to a hundred services make many more
 def _compiled_list(shape: Shape, engine: str) -> Statement:
     find = {Plan.WALK: _walk, Plan.SERVICES: _by_services, Plan.CHANGES: _by_changes}[shape.plan]
-    documents = find(shape, _document(engine)).subquery("documents")
+    documents = find(shape, engine).subquery("documents")
     no_document = sa.cast(sa.null(), documents.c.document.type)
     no_revision = sa.cast(sa.null(), BigInteger)
     revision = select(workspaces.c.revision, no_document.label("document")).where(workspaces.c.id == _value("workspace_id"))
@@ -169,18 +169,21 @@ _COLUMNS = {"date": "date", "startTime": "start_time", "id": "id", "updatedAt": 
 """The columns of `sessions` that hold the members of an order."""
 
 
-def _walk(shape: Shape, document: ColumnElement[Any]) -> Select[Any]:
+def _walk(shape: Shape, engine: str) -> Select[Any]:
     order: list[ColumnElement[Any]] = [*_order_columns(shape, sessions)]
     indexed = _index_of_walk(shape)
     if "client_id" in indexed and not shape.order.by_date:
         # The few sessions of a client are sorted, instead of reading the index of changes to its end.
         order[0] = _unindexed(order[0])
-    found = _filtered(select(document), sessions, order, shape, indexed)
+    found = _filtered(select(_document(engine)), sessions, order, shape, indexed)
     if not shape.services:
         return found
+    service_id: ColumnElement[Any] = session_services.c.service_id
+    if engine == "sqlite":  # which has an index of the services of a session: one search, instead of one for each service
+        service_id = _unindexed(service_id)
     has_service: Select[Any] = select(literal_column("1")).where(
         session_services.c.workspace_id == _value("workspace_id"),
-        session_services.c.service_id.in_([_value(f"service_{number}") for number in range(shape.services)]),
+        service_id.in_([_value(f"service_{number}") for number in range(shape.services)]),
         session_services.c.date == sessions.c.date,
         session_services.c.start_time == sessions.c.start_time,
         session_services.c.session_id == sessions.c.id,
@@ -198,7 +201,7 @@ def _index_of_walk(shape: Shape) -> set[str]:
     return {"date_from", "date_to"} if shape.order.by_date else {"updated_since"}
 
 
-def _by_services(shape: Shape, document: ColumnElement[Any]) -> Select[Any]:
+def _by_services(shape: Shape, engine: str) -> Select[Any]:
     columns = _order_columns(shape, session_services)
 
     def sessions_of(number: int) -> Select[Any]:
@@ -208,25 +211,23 @@ def _by_services(shape: Shape, document: ColumnElement[Any]) -> Select[Any]:
 
     first, *others = map(sessions_of, range(shape.services))
     found = first.union(*others) if others else first
-    return _documents_of(found.subquery("found"), columns, shape, document)
+    return _documents_of(found.subquery("found"), columns, shape, engine)
 
 
-def _by_changes(shape: Shape, document: ColumnElement[Any]) -> Select[Any]:
+def _by_changes(shape: Shape, engine: str) -> Select[Any]:
     columns = _order_columns(shape, sessions)
     order: list[ColumnElement[Any]] = [*columns]
     if shape.order.by_date:
         # Other indexes are hidden from the planner, which plans a prepared statement without knowing its values.
         order[0] = _unindexed(order[0])
     found = _filtered(select(*columns), sessions, order, shape, {"updated_since"})
-    return _documents_of(found.subquery("found"), columns, shape, document)
+    return _documents_of(found.subquery("found"), columns, shape, engine)
 
 
-def _documents_of(
-    found: FromClause, columns: Sequence[Column[Any]], shape: Shape, document: ColumnElement[Any]
-) -> Select[Any]:
+def _documents_of(found: FromClause, columns: Sequence[Column[Any]], shape: Shape, engine: str) -> Select[Any]:
     """The documents of sessions that were found, each looked up by its key."""
     *_, id_ = order = [found.c[column.name] for column in columns]
-    own = select(document).where(sessions.c.workspace_id == _value("workspace_id"), sessions.c.id == id_)
+    own = select(_document(engine)).where(sessions.c.workspace_id == _value("workspace_id"), sessions.c.id == id_)
     return _ordered(select(own.correlate(found).scalar_subquery().label("document")).select_from(found), order, shape)
 
 
