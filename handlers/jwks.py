@@ -231,7 +231,7 @@ def _require_safe(url: str) -> None:
     if parts.username is not None or parts.password is not None:
         raise ValueError("holds a user name or a password, which would not be sent")
     if parts.scheme == "http" and not _is_this_machine(parts.hostname):
-        raise ValueError("must begin with https://: whoever can change a response on its way could sign tokens")
+        raise ValueError("must begin with https://: an attacker who can change the response could sign tokens")
 
 
 def _is_this_machine(host: str) -> bool:

@@ -314,7 +314,7 @@ BAD_LEEWAYS = ("-1", "1.5", "301", "ten", "1m", "1e2", "٣", "9" * 5_000)
         ),
         (
             {"JWT_SECRET": "", "JWKS": "http://issuer.example/"},
-            "JWKS must begin with https://: whoever can change a response on its way could sign tokens",
+            "JWKS must begin with https://: an attacker who can change the response could sign tokens",
         ),
         ({"JWT_ALGORITHMS": "RS256"}, f"{WRONG_ALGORITHM}: HS256, HS384, HS512"),
         (
