@@ -36,14 +36,12 @@ class SQLiteConnection:
         self._deadline = float("inf")
         self._running: Future[Any] | None = None
         self._is_closed = False
-        try:
-            # 8 MB of pages instead of 2: lists of recent changes read more than that, again and again.
-            for setting in ("query_only = ON", "cache_size = -8000"):
-                self._connection.execute(f"PRAGMA {setting}")
-        except BaseException:
-            self._connection.close()
-            raise
         self._connection.set_progress_handler(self._must_end, _STEPS_BETWEEN_CHECKS)
+
+    async def prepare(self) -> None:
+        # 8 MB of pages instead of 2: lists of recent changes read more than that, again and again.
+        for setting in ("query_only = ON", "cache_size = -8000"):
+            await self.fetch(f"PRAGMA {setting}", ())
 
     @property
     def is_busy(self) -> bool:
@@ -140,9 +138,7 @@ class SQLitePool:
         if self._is_immutable and not self._idle:
             self._require_no_log()
         with self._explaining_read_only_folder():
-            connection = (
-                self._idle.pop() if self._idle else SQLiteConnection(self._uri, self._statement_timeout, self._threads)
-            )
+            connection = self._idle.pop() if self._idle else await self._connect()
             try:
                 yield connection
             finally:
@@ -150,6 +146,15 @@ class SQLitePool:
                     self._idle.append(connection)
                 else:
                     connection.close()
+
+    async def _connect(self) -> SQLiteConnection:
+        connection = SQLiteConnection(self._uri, self._statement_timeout, self._threads)
+        try:
+            await connection.prepare()  # waits for locks: the last connection that closes takes one to remove the log
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     def _can_reuse(self, connection: SQLiteConnection, identity: tuple[int, int] | None) -> bool:
         return not connection.is_busy and not self._closed and identity == self._identity

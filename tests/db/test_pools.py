@@ -169,6 +169,28 @@ def test_reading_goes_on_while_another_program_writes(sqlite_url: str) -> None:
     run(sqlite_url, read)
 
 
+def test_a_new_connection_waits_for_a_locked_file(tmp_path: Path) -> None:
+    file = tmp_path / "a.sqlite3"
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("CREATE TABLE numbers AS SELECT 1 AS number")
+
+    async def read(database: Database) -> None:
+        async def fetch() -> list[tuple[int]]:
+            async with database.acquire() as connection:
+                return [tuple(row) for row in await connection.fetch("SELECT number FROM numbers", ())]
+
+        with closing(sqlite3.connect(file, isolation_level=None)) as writer:
+            writer.execute("BEGIN EXCLUSIVE")
+            task = asyncio.create_task(fetch())
+            for _ in range(10):
+                await asyncio.sleep(0)
+            assert not task.done()
+            writer.execute("COMMIT")
+        assert await task == [(1,)]
+
+    run(f"sqlite:///{file}", read)
+
+
 def test_another_file_in_the_place_of_the_open_one_is_read(tmp_path: Path) -> None:
     file = tmp_path / "a.sqlite3"
 
