@@ -1,4 +1,4 @@
-# Two commands to know: `make run` starts the server with demo data, `make test` runs every test.
+# Two commands to know: `make run` starts the server with demo data, `make test` runs the tests. `make help` lists all.
 
 PYTHON ?= python3
 VENV := .venv
@@ -9,7 +9,10 @@ PIP := $(BIN)/pip --disable-pip-version-check --quiet
 LINTERS := tests/contract/node
 FUZZ_SECONDS ?= 600
 
-.PHONY: setup run test faults scale check lint-contract contract mutants fuzz bench profile workers verification-cost lock clean
+.PHONY: help setup run test faults scale check fmt lint-contract contract mutants fuzz bench profile workers verification-cost lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' Makefile
 
 # The environment is made anew when the locked requirements or the project's own metadata change.
 $(VENV)/run.stamp: requirements/run.txt pyproject.toml
@@ -25,28 +28,32 @@ $(VENV)/dev.stamp: requirements/dev.txt $(VENV)/run.stamp
 	@$(PIP) install --require-hashes -r requirements/dev.txt
 	@touch $@
 
-setup: $(VENV)/dev.stamp ## make .venv with everything that development needs
+setup: $(VENV)/dev.stamp ## install everything that development needs into .venv
 
 run: $(VENV)/run.stamp ## start the server with demo data, and print how to call it
 	@exec $(BIN)/sessions-api demo
 
-test: $(VENV)/dev.stamp ## run every test but those that wait long
+test: $(VENV)/dev.stamp ## run the tests, except the slow ones
 	$(BIN)/pytest
 
-faults: $(VENV)/dev.stamp ## run the slow tests, in which PostgreSQL, a proxy or the server stops, restarts or goes silent
+faults: $(VENV)/dev.stamp ## run the slow tests, in which PostgreSQL, a proxy or the server fails
 	$(BIN)/pytest -m slow
 
-scale: $(VENV)/dev.stamp ## how long lists take with a million sessions of three, on both engines (five minutes, 6 GB of disk)
+scale: $(VENV)/dev.stamp ## measure lists with a million sessions, on both engines (5 minutes, 6 GB of disk)
 	$(BIN)/python -m tests.scale
 
-check: $(VENV)/dev.stamp lint-contract ## lint, types and the contract
+fmt: $(VENV)/dev.stamp ## format the code, and fix what the linter can fix
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+check: $(VENV)/dev.stamp lint-contract ## run the linters, the type checker and the contract's checks
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/sessions-api check --contract-only
 
 # Spectral and Redocly are installed into an ignored folder, from a lock file. Their exceptions are in $(LINTERS)/*.yaml.
-lint-contract: $(VENV)/dev.stamp ## lint the contract: openapi-spec-validator, and Spectral, OWASP and Redocly where node is found
+lint-contract: $(VENV)/dev.stamp ## lint the contract: openapi-spec-validator; Spectral and Redocly where node is found
 	$(BIN)/openapi-spec-validator openapi/openapi.yaml
 	@if command -v node >/dev/null && command -v npm >/dev/null; then \
 	  set -e; \
@@ -78,23 +85,23 @@ bench: $(VENV)/run.stamp $(PEERS)/bench.stamp ## measure the server beside other
 profile: $(VENV)/run.stamp $(PEERS)/bench.stamp ## show where the server spends its time
 	@$(PEERS)/bin/python -W "ignore:XDG_RUNTIME_DIR is not set" -m bench.profile $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SESSIONS),--sessions $(SESSIONS)) $(if $(ONLY),--only $(ONLY))
 
-contract: $(VENV)/dev.stamp ## ask a server process 5,000 questions from its contract, on SQLite and on PostgreSQL
+contract: $(VENV)/dev.stamp ## send 5,000 requests that Schemathesis generates, on SQLite and on PostgreSQL
 	$(BIN)/python -W ignore -m tests.contract.fuzz --seeds 3 --examples 250 --least 5000
 
-fuzz: $(VENV)/dev.stamp ## the same for as long as one likes: make fuzz FUZZ_SECONDS=3600
+fuzz: $(VENV)/dev.stamp ## the same for FUZZ_SECONDS
 	$(BIN)/python -W ignore -m tests.contract.fuzz --seconds $(FUZZ_SECONDS)
 
-mutants: $(VENV)/dev.stamp ## make seeded mistakes in the security path, each of which a test has to notice
+mutants: $(VENV)/dev.stamp ## plant bugs in the security code, and verify that a test fails on each
 	$(BIN)/python -m tests.mutants
 
 workers: $(VENV)/run.stamp $(PEERS)/bench.stamp ## measure one worker beside two
 	@$(PEERS)/bin/python -W "ignore:XDG_RUNTIME_DIR is not set" -m bench.workers $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS)) \
 	  $(if $(SESSIONS),--sessions $(SESSIONS)) $(if $(ONLY),--only $(ONLY))
 
-verification-cost: $(VENV)/dev.stamp ## the cost of the first and of a cached verification of a token, by algorithm
+verification-cost: $(VENV)/dev.stamp ## measure the verification of a token, by algorithm
 	$(BIN)/python -W ignore -m bench.verification
 
-lock: $(VENV)/dev.stamp ## write the lock files anew from pyproject.toml: versions and hashes, no addresses
+lock: $(VENV)/dev.stamp ## update the lock files from pyproject.toml: versions and hashes, no addresses
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 	  --group run --output-file requirements/run.txt pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
