@@ -10,6 +10,7 @@ import pytest
 import typer.main
 import yaml
 
+from bench.chart import CHART, TABLE, chart, measured
 from server.cli import cli
 from server.settings import PREFIX, SETTINGS
 
@@ -90,8 +91,14 @@ def test_every_file_that_is_named_exists(page: Path) -> None:
     assert [name for name in named if not (ROOT / name).exists()] == []
 
 
-def test_the_readme_lists_every_make_target() -> None:
-    assert targets() - set(re.findall(r"make ([a-z-]+)", (ROOT / "README.md").read_text(encoding="utf-8"))) == set()
+def test_the_guide_for_contributors_lists_every_make_target() -> None:
+    assert targets() - set(re.findall(r"make ([a-z-]+)", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"))) == set()
+
+
+def test_the_chart_shows_the_figures_of_the_benchmark() -> None:
+    figures = measured(TABLE.read_text(encoding="utf-8"))
+    assert {name for name, _, _ in figures} >= {"sessions-api", "Go net/http + pgx"}
+    assert CHART.read_text(encoding="utf-8") == chart(figures), "run `python -m bench.chart`"
 
 
 def test_the_python_version_is_the_same_everywhere() -> None:
