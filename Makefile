@@ -9,7 +9,7 @@ PIP := $(BIN)/pip --disable-pip-version-check --quiet
 LINTERS := tests/contract/node
 FUZZ_SECONDS ?= 600
 
-.PHONY: help setup run test faults scale check fmt lint-contract contract mutants fuzz bench profile workers verification-cost lock clean
+.PHONY: help setup run test faults soak scale check fmt lint-contract contract mutants fuzz bench profile workers verification-cost lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' Makefile
@@ -38,6 +38,9 @@ test: $(VENV)/dev.stamp ## run the tests, except the slow ones
 
 faults: $(VENV)/dev.stamp ## run the slow tests, in which PostgreSQL, a proxy or the server fails
 	$(BIN)/pytest -m slow
+
+soak: $(VENV)/dev.stamp ## send 500,000 mixed requests, and compare memory and descriptors before and after
+	SOAK_REQUESTS=500000 $(BIN)/pytest -m slow -n 0 tests/faults/test_soak.py
 
 scale: $(VENV)/dev.stamp ## measure lists with a million sessions, on both engines (5 minutes, 6 GB of disk)
 	$(BIN)/python -m tests.scale
