@@ -276,4 +276,4 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if rows:
         terminalreporter.section("faults")
         for fault, statuses, recovery in sorted(rows):
-            terminalreporter.write_line(f"{fault:<52} {statuses:<34} {recovery}")
+            terminalreporter.write_line(f"{fault:<66} {statuses:<36} {recovery}")

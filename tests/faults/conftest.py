@@ -52,7 +52,7 @@ class Launch:
             "--no-access-log",
             *arguments,
             SESSIONS_DATABASE_URL=url,
-            SESSIONS_JWT_SECRET=SECRET,
+            **({} if "SESSIONS_JWKS" in settings else {"SESSIONS_JWT_SECRET": SECRET}),
             **settings,
         )
         service = Service(process.pid, port_of(process), self._token)

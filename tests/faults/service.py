@@ -88,6 +88,11 @@ class Traffic:
     def statuses(self, since: float = 0) -> Counter[int]:
         return Counter(each.status for each in list(self.outcomes) if each.ended >= since)
 
+    def percentile(self, share: float, status: int = 200) -> float:
+        """The latency in seconds that this share of the responses did not exceed."""
+        latencies = sorted(each.ended - each.began for each in list(self.outcomes) if each.status == status)
+        return latencies[int(share * (len(latencies) - 1))]
+
     def wait_for_success(self) -> float:
         """Wait until a round of requests that begin from now on has succeeded; the time when the last failure ended."""
         begin = monotonic()
