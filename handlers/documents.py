@@ -28,10 +28,7 @@ def list_documents(store: Store) -> Step:
 
     def build(operation: Operation, handler: Handler, _next_app: ASGIApp) -> ASGIApp:
         _require_arguments(operation, handler)
-        documents = operation.documents
-        if documents is None:
-            raise ContractError([f"{operation.operation_id} must answer 200 with a list of documents"])
-        checked = CheckedDocuments(documents.check)
+        checked = CheckedDocuments(operation.documents.check)
 
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
             arguments = scope[ARGUMENTS]
@@ -45,7 +42,7 @@ def list_documents(store: Store) -> Step:
             if page.next_cursor is not None:
                 headers.append((b"link", next_page(scope["query_string"], page.next_cursor)))
                 headers.append((b"next-cursor", page.next_cursor.encode()))
-            response = Response(headers, documents.body(page.documents))
+            response = Response(headers, operation.documents.body(page.documents))
             if KEEP in scope:
                 scope[KEEP](response, page.revision)
             await response.send(scope, send)

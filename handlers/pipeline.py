@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from openapi.contract import Contract, Operation
+from openapi.parameters import Header
 
 Handler: TypeAlias = Callable[..., Awaitable[Any]]
 """The business step of an operation: from a store and arguments to a result."""
@@ -24,8 +25,6 @@ Step: TypeAlias = Callable[[Operation, Handler, ASGIApp], ASGIApp]
 
 ARGUMENTS = "sessions.arguments"
 """Where the ASGI scope holds the handler's arguments once they are read."""
-
-Header: TypeAlias = tuple[bytes, bytes]
 
 
 class _StepAPI(RoutedAPI[ASGIApp]):

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from handlers.pipeline import Header
+from openapi.parameters import Header
 
 _ADDED = "sessions.headers"
 

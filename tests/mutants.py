@@ -18,16 +18,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 COPIED = ("openapi", "handlers", "db", "server", "tests", "pyproject.toml", "schemathesis.toml")
-SECURITY, JWS, KEYS, JWKS = "handlers/security.py", "handlers/jws.py", "handlers/keys.py", "handlers/jwks.py"
-TOKENS, ATTACKS, REFUSALS = (
-    "tests/handlers/test_security.py",
-    "tests/security/test_tokens.py",
-    "tests/handlers/test_refusals.py",
-)
+SECURITY, TOKENS, KEYS, JWKS = "handlers/security.py", "handlers/tokens.py", "handlers/keys.py", "handlers/jwks.py"
+TOKEN_TESTS, SECURITY_TESTS = "tests/handlers/test_tokens.py", "tests/handlers/test_security.py"
+ATTACKS, REFUSALS = "tests/security/test_tokens.py", "tests/handlers/test_refusals.py"
 KEY_TESTS, JWKS_TESTS = "tests/handlers/test_keys.py", "tests/handlers/test_jwks.py"
 TENANCY = "tests/security/test_tenancy.py"
 SLIM = ("-p", "no:cacheprovider", "-p", "no:schemathesis")
-VERIFIED = """_Verification(header, Key(b"", frozenset()), 0, _MAX_TIME, _claims(read_payload(token), rules))"""
+UNVERIFIED = 'jwt.decode(token, options={"verify_signature": False})'
+VERIFIED = f"_Verification(header, Key(b'', frozenset()), 0, _MAX_TIME, _claims({UNVERIFIED}, rules))"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,111 +52,110 @@ MUTANTS = [
     ),
     mutant(
         "alg none is enough",
-        SECURITY,
-        "        candidates = await keys.candidates(header)\n        if not candidates:",
-        f'        if header["alg"].strip().lower() == "none":\n            return {VERIFIED}\n'
-        "        candidates = await keys.candidates(header)\n        if not candidates:",
-        f"{TOKENS}::test_an_unsigned_token_is_refused_however_it_spells_none",
+        TOKENS,
+        "    if not candidates:\n",
+        f'    if header["alg"].strip().lower() == "none":\n        return {VERIFIED}\n    if not candidates:\n',
+        f"{TOKEN_TESTS}::test_an_unsigned_token_is_refused_however_it_spells_none",
     ),
     mutant(
         "an exception means allow",
-        SECURITY,
+        TOKENS,
         "raise TokenRefused(_reason(error, rules)) from error",
         f"return {VERIFIED}",
-        f"{TOKENS}::test_a_correctly_signed_token_with_a_bad_claim_is_refused",
+        f"{TOKEN_TESTS}::test_a_correctly_signed_token_with_a_bad_claim_is_refused",
     ),
     mutant(
         "the audience is ignored",
-        SECURITY,
+        TOKENS,
         '"enforce_minimum_key_length": True}',
         '"enforce_minimum_key_length": True, "verify_aud": False}',
-        f"{TOKENS}::test_a_configured_issuer_and_audience_are_required_to_the_letter",
+        f"{TOKEN_TESTS}::test_a_configured_issuer_and_audience_are_required_to_the_letter",
     ),
     mutant(
         "the issuer is compared by its beginning",
-        SECURITY,
+        TOKENS,
         "issuer=rules.issuer,",
-        'issuer=rules.issuer and [i for i in [read_payload(token).get("iss")]'
+        'issuer=rules.issuer and [i for i in [jwt.decode(token, options={"verify_signature": False}).get("iss")]'
         " if isinstance(i, str) and i.startswith(rules.issuer)],",
-        f"{TOKENS}::test_a_configured_issuer_and_audience_are_required_to_the_letter",
+        f"{TOKEN_TESTS}::test_a_configured_issuer_and_audience_are_required_to_the_letter",
     ),
     mutant(
         "a leeway of a day",
-        SECURITY,
+        TOKENS,
         "leeway=rules.leeway,",
         "leeway=rules.leeway + 86_400,",
-        f"{TOKENS}::test_a_correctly_signed_token_with_a_bad_claim_is_refused",
+        f"{TOKEN_TESTS}::test_a_correctly_signed_token_with_a_bad_claim_is_refused",
     ),
     Mutant(
         "exp is not required",
         (
-            (SECURITY, '"require": ["exp"]', '"require": []'),
-            (SECURITY, 'int(payload["exp"]) + rules', 'int(payload.get("exp", _MAX_TIME)) + rules'),
+            (TOKENS, '"require": ["exp"]', '"require": []'),
+            (TOKENS, 'int(payload["exp"]) + rules', 'int(payload.get("exp", _MAX_TIME)) + rules'),
         ),
-        (f"{TOKENS}::test_a_token_that_never_expires_is_refused",),
+        (f"{TOKEN_TESTS}::test_a_token_that_never_expires_is_refused",),
     ),
     mutant(
         "the type of a token is ignored",
-        JWS,
-        'if not isinstance(kind, str) or kind.lower().removeprefix("application/") not in ("jwt", "at+jwt"):',
-        "if kind is ...:",
-        f"{TOKENS}::test_a_correctly_signed_token_with_a_bad_header_is_refused",
+        TOKENS,
+        "not in _TYPES:",
+        "is None:",
+        f"{TOKEN_TESTS}::test_a_correctly_signed_token_with_a_bad_header_is_refused",
     ),
     mutant(
         "crit is ignored",
-        JWS,
+        TOKENS,
         'if "crit" in header:',
         'if "crit" in header and header.pop("crit") is ...:',
-        f"{TOKENS}::test_a_correctly_signed_token_with_a_bad_header_is_refused",
+        f"{TOKEN_TESTS}::test_a_correctly_signed_token_with_a_bad_header_is_refused",
     ),
     mutant(
         "the last of two members of one name counts",
-        JWS,
-        "if len(members) != len(pairs):",
-        "if len(members) > len(pairs):",
-        f"{TOKENS}::test_a_payload_that_two_readers_could_read_differently_is_refused",
+        "openapi/json.py",
+        "if len({name for name, _ in members}) != len(members):",
+        "if len({name for name, _ in members}) > len(members):",
+        f"{TOKEN_TESTS}::test_a_payload_that_two_readers_could_read_differently_is_refused",
     ),
     mutant(
         "a verification is cached past exp",
-        SECURITY,
+        TOKENS,
         " and cached.begins <= time() < cached.ends:",
         ":",
-        f"{TOKENS}::test_a_token_that_passed_is_refused_from_the_second_on_in_which_it_expires",
+        f"{TOKEN_TESTS}::test_a_token_that_passed_is_refused_from_the_second_on_in_which_it_expires",
     ),
     mutant(
         "a verification is cached past the removal of its key",
-        SECURITY,
+        TOKENS,
         "if cached.key in await keys.candidates(cached.header) and ",
         "if ",
-        f"{TOKENS}::test_a_token_that_passed_is_refused_once_its_key_is_gone_and_passes_when_it_is_back",
+        f"{TOKEN_TESTS}::test_a_token_that_passed_is_refused_once_its_key_is_gone_and_passes_when_it_is_back",
     ),
     mutant(
         "a verification is cached by the signed part alone",
-        SECURITY,
+        TOKENS,
         "sha256(token.encode())",
         'sha256(token.rpartition(".")[0].encode())',
-        f"{TOKENS}::test_a_token_that_resembles_one_that_passed_is_refused",
+        f"{TOKEN_TESTS}::test_a_token_that_resembles_one_that_passed_is_refused",
     ),
     mutant(
         "the first of two headers decides",
         SECURITY,
         "if len(sent) > 1:",
         "if len(sent) < 1:",
-        f"{TOKENS}::test_anything_but_one_token_in_one_header_is_refused",
+        f"{SECURITY_TESTS}::test_anything_but_one_token_in_one_header_is_refused",
     ),
     mutant(
         "a permission is found as a part of another",
         SECURITY,
         "if not required <= claims.scopes:",
         'if not all(name in " ".join(claims.scopes) for name in required):',
-        f"{TOKENS}::test_a_permission_is_matched_whole",
+        f"{SECURITY_TESTS}::test_a_permission_is_matched_whole",
     ),
     mutant(
         "one of the required permissions is enough",
         SECURITY,
         "if not required <= claims.scopes:",
         "if not required & claims.scopes:",
-        f"{TOKENS}::test_an_operation_that_names_two_permissions_asks_for_both",
+        f"{SECURITY_TESTS}::test_an_operation_that_names_two_permissions_asks_for_both",
     ),
     mutant(
         "the required permissions are dropped",
@@ -169,11 +166,11 @@ MUTANTS = [
     ),
     mutant(
         "a star stands for an ending",
-        SECURITY,
+        TOKENS,
         "return workspace_id in self.workspaces or EVERY_WORKSPACE in self.workspaces",
         'return any(workspace_id == name or ("*" in name and workspace_id.startswith(name.rstrip("*")))'
         " for name in self.workspaces)",
-        f"{TOKENS}::test_a_token_covers_exactly_the_workspaces_that_it_names",
+        f"{SECURITY_TESTS}::test_a_token_covers_exactly_the_workspaces_that_it_names",
     ),
     mutant(
         "the workspace is checked after the query",
@@ -190,7 +187,7 @@ MUTANTS = [
             if not claims.cover(scope["path_params"]["workspaceId"]):
                 raise AccessRefused("The token does not cover this workspace.", required)
 """,
-        f"{TOKENS}::test_a_foreign_workspace_gets_the_same_bytes_whether_or_not_it_exists",
+        f"{SECURITY_TESTS}::test_a_foreign_workspace_gets_the_same_bytes_whether_or_not_it_exists",
     ),
     Mutant(
         "401 and 403 are swapped",
@@ -216,13 +213,6 @@ MUTANTS = [
         f"{KEY_TESTS}::test_a_token_that_names_a_key_is_verified_with_that_key_or_one_without_a_name",
     ),
     mutant(
-        "two keys of one name are accepted",
-        KEYS,
-        "for kid, count in named.items() if count > 1]",
-        "for kid, count in named.items() if count < 1]",
-        f"{KEY_TESTS}::test_a_file_whose_set_cannot_be_used_is_refused_with_every_reason",
-    ),
-    mutant(
         "a weak secret is accepted",
         KEYS,
         "if _entropy(material) < MIN_SECRET_ENTROPY:",
@@ -239,8 +229,8 @@ MUTANTS = [
     mutant(
         "a key of known structure is accepted",
         KEYS,
-        "and _is_guessable(material.public_numbers().n):",
-        "and not material:",
+        "if all(modulus % prime in powers for prime, powers in _POWERS.items()):",
+        "if modulus == 1:",
         f"{KEY_TESTS}::test_a_jwk_is_passed_over_if_it_is",
     ),
     mutant(
@@ -253,8 +243,8 @@ MUTANTS = [
     mutant(
         "any issuer may name the JWK set",
         JWKS,
-        ' if named.rstrip("/") == issuer:',
-        ":",
+        'if named.rstrip("/") != issuer:',
+        "if named is issuer:",
         f"{JWKS_TESTS}::test_a_discovery_document_that_does_not_fit_is_refused",
     ),
     mutant(
@@ -266,10 +256,10 @@ MUTANTS = [
     ),
     mutant(
         "a claim of the path's last name is enough",
-        SECURITY,
+        TOKENS,
         "    if name in claims:\n        return claims[name]\n",
         '    if name.rpartition(".")[2] in claims:\n        return claims[name.rpartition(".")[2]]\n',
-        f"{TOKENS}::test_a_claim_is_found_by_its_name_or_by_the_path_to_it",
+        f"{TOKEN_TESTS}::test_a_claim_is_found_by_its_name_or_by_the_path_to_it",
     ),
     mutant(
         "a cursor is not bound to its workspace",

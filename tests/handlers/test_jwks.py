@@ -19,11 +19,11 @@ from starlette.testclient import TestClient
 from handlers.jwks import MAX_BYTES, JWKSServer
 from handlers.keys import ASYMMETRIC, Key, KeysUnavailable, StaticKeys
 from handlers.rules import TokenRules
-from handlers.security import TokenRefused, token_verifier
+from handlers.tokens import TokenRefused, token_verifier
 from server.app import create_app
 from server.settings import Settings
 from tests.conftest import WORKSPACE, Mint
-from tests.handlers.test_keys import UNUSABLE
+from tests.handlers.unusable_keys import UNUSABLE
 from tests.key_servers import KeyServer, jwk, pem
 from tests.live import Connection, serving, until
 from tests.signers import ec_key, ed25519_key, rsa_key
@@ -634,10 +634,10 @@ def test_a_url_is_usable_when_nobody_on_the_way_can_change_the_answer(url: str) 
         ("file:///etc/passwd", "is neither a file nor a URL"),
         ("data://text/plain,{}", "is neither a file nor a URL"),
         ("https://issuer.example/a b", "is neither a file nor a URL"),
-        ("https://issuer.example/\n", "is neither a file nor a URL"),
+        ("https://issuer.example/\n", "is not a URL"),
         ("https://issuer.example/é", "is neither a file nor a URL"),
         ("https://issuer.example:port/", "is not a URL"),
-        ("https://issuer.example:99999/", "is not a URL"),
+        ("https://issuer.example:99999/", "is neither a file nor a URL"),
         ("https://[::1/", "is not a URL"),
         ("https://hunter2@issuer.example/", "holds a user name or a password"),
         ("https://user:hunter2@issuer.example/", "holds a user name or a password"),

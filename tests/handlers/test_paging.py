@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from db import demo
 from db.demo import DOCUMENTED_SESSION, FIRST_WORKSPACE
 from tests.conftest import ClientOf, Mint, Store
-from tests.handlers.test_list_sessions import IDS as SERVICES
-from tests.handlers.test_list_sessions import as_query, data_sets, expected, questions
+from tests.handlers.queries import IDS, as_parameters, data_sets, expected, queries
 
 PATH = f"/v1/workspace/{FIRST_WORKSPACE}/sessions"
 FIRST = [document for document in demo.documents() if document["workspaceId"] == FIRST_WORKSPACE]
@@ -225,28 +224,28 @@ def test_the_pages_of_services_meet_each_session_once_in_order(
 @settings(max_examples=40)
 @given(
     documents=data_sets(),
-    question=questions,
-    service_ids=st.lists(st.sampled_from(SERVICES), min_size=1, max_size=4),
+    filters=queries,
+    service_ids=st.lists(st.sampled_from(IDS), min_size=1, max_size=4),
     sort=st.sampled_from(["date", "-date"]),
     limit=st.integers(1, 3),
 )
-def test_the_pages_of_any_question_about_services_agree_with_plain_python(
+def test_the_pages_of_any_query_of_services_agree_with_plain_python(
     client_of: ClientOf,
     oracle_url: str,
     store: Store,
     mint: Mint,
     documents: list[dict[str, Any]],
-    question: dict[str, Any],
+    filters: dict[str, Any],
     service_ids: list[str],
     sort: str,
     limit: int,
 ) -> None:
     store(oracle_url, documents, workspaces=["w1"], fresh=True)
-    question = question | {"serviceIds": service_ids}
-    query = httpx.QueryParams(as_query(question) | {"sort": sort, "limit": str(limit)})
+    filters = filters | {"serviceIds": service_ids}
+    query = httpx.QueryParams(as_parameters(filters) | {"sort": sort, "limit": str(limit)})
     headers = {"Authorization": f"Bearer {mint(workspaces=['w1'])}"}
     pages = walk(client_of(oracle_url), f"/v1/workspace/w1/sessions?{query}", headers)
-    wanted = expected([document for document in documents if document["workspaceId"] == "w1"], question)
+    wanted = expected([document for document in documents if document["workspaceId"] == "w1"], filters)
     assert [session["id"] for page in pages for session in page] == (wanted[::-1] if sort == "-date" else wanted)
 
 
