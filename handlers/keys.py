@@ -41,6 +41,11 @@ class Key:
     algorithms: frozenset[str]
     kid: str | None = None
 
+    def verifies(self, algorithm: str, message: bytes, signature: bytes) -> bool:
+        """Whether a signature is that of this key; never if the key lacks the type, curve or length of the algorithm."""
+        verifier = get_algorithm_by_name(algorithm)
+        return _fits(self.material, algorithm) and verifier.verify(message, self.material, signature)
+
 
 class KeySource(Protocol):
     """Finds the keys that may have signed a token."""

@@ -10,7 +10,6 @@ import time
 import tracemalloc
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
 from typing import Any, TypeAlias
 
 import jwt
@@ -45,6 +44,7 @@ STRICT_RULES = TokenRules(issuer="https://issuer.example", audiences=("sessions-
 MALFORMED = "The token is malformed."
 BAD_SIGNATURE = "The signature of the token is not valid."
 BAD_KEY = "The token is signed with a key or an algorithm that this server does not accept."
+NO_EXTENSION = "The token needs an extension (crit, b64) that this server does not have."
 BAD_TYPE = "The token is of a type (typ) that is not meant for access."
 EXPIRED = "The token has expired."
 TOO_EARLY = "The token is not valid yet."
@@ -144,18 +144,18 @@ def test_a_valid_token_says_who_holds_it_what_they_may_do_and_where(payload: dic
     [
         ({"exp": NOW - 1}, EXPIRED),
         ({"exp": 0}, EXPIRED),
-        ({"exp": -1}, EXPIRED),
+        ({"exp": -1}, "The claim exp of the token is not a time."),
         ({"exp": NOW - 0.5}, EXPIRED),
-        ({"exp": None}, "The token lacks the claim exp."),
-        ({"exp": ""}, MALFORMED),
-        ({"exp": "tomorrow"}, MALFORMED),
-        ({"exp": []}, MALFORMED),
-        ({"exp": {}}, MALFORMED),
-        ({"exp": [NOW + 3600]}, MALFORMED),
+        ({"exp": None}, "The claim exp of the token is not a time."),
+        ({"exp": ""}, "The claim exp of the token is not a time."),
+        ({"exp": "tomorrow"}, "The claim exp of the token is not a time."),
+        ({"exp": []}, "The claim exp of the token is not a time."),
+        ({"exp": {}}, "The claim exp of the token is not a time."),
+        ({"exp": [NOW + 3600]}, "The claim exp of the token is not a time."),
         ({"exp": str(NOW + 3600)}, "The claim exp of the token is not a time."),
         ({"exp": f"{NOW + 3600}\n"}, "The claim exp of the token is not a time."),
         ({"exp": "９９９９９９９９９９"}, "The claim exp of the token is not a time."),
-        ({"exp": True}, EXPIRED),
+        ({"exp": True}, "The claim exp of the token is not a time."),
         ({"exp": 253402300800}, "The claim exp of the token is not a time."),
         ({"exp": 2**63}, "The claim exp of the token is not a time."),
         ({"exp": 1e308}, "The claim exp of the token is not a time."),
@@ -165,18 +165,18 @@ def test_a_valid_token_says_who_holds_it_what_they_may_do_and_where(payload: dic
         ({"exp": float("nan")}, MALFORMED),
         ({"nbf": NOW + 3600}, TOO_EARLY),
         ({"nbf": NOW + 3599, "iat": NOW}, TOO_EARLY),
-        ({"nbf": None}, MALFORMED),
-        ({"nbf": "soon"}, MALFORMED),
+        ({"nbf": None}, "The claim nbf of the token is not a time."),
+        ({"nbf": "soon"}, "The claim nbf of the token is not a time."),
         ({"nbf": "0"}, "The claim nbf of the token is not a time."),
         ({"nbf": True}, "The claim nbf of the token is not a time."),
         ({"nbf": False}, "The claim nbf of the token is not a time."),
         ({"nbf": -1}, "The claim nbf of the token is not a time."),
         ({"nbf": -1e308}, "The claim nbf of the token is not a time."),
-        ({"nbf": 1e308}, TOO_EARLY),
+        ({"nbf": 1e308}, "The claim nbf of the token is not a time."),
         ({"iat": NOW + 3600}, TOO_EARLY),
         ({"iat": "0"}, "The claim iat of the token is not a time."),
         ({"iat": False}, "The claim iat of the token is not a time."),
-        ({"iat": None}, "The token is not valid."),
+        ({"iat": None}, "The claim iat of the token is not a time."),
         ({"iat": -0.5}, "The claim iat of the token is not a time."),
         ({"iat": -(10**400)}, MALFORMED),
         ({"sub": ""}, "The claim sub of the token is not a name."),
@@ -191,14 +191,10 @@ def test_a_valid_token_says_who_holds_it_what_they_may_do_and_where(payload: dic
         ({"\udc00": 1}, MALFORMED),
         ({"nested": [{"a": "\ud800\ud800"}]}, MALFORMED),
         ({"sub": "s" * (MAX_SUBJECT_LENGTH + 1)}, "The claim sub of the token is not a name."),
-        ({"sub": 5}, "The token is not valid."),
-        ({"sub": None}, "The token is not valid."),
-        ({"sub": ["u1"]}, "The token is not valid."),
-        ({"sub": {"id": "u1"}}, "The token is not valid."),
-        ({"iss": 5}, "The claim iss of the token is not a text."),
-        ({"iss": None}, "The claim iss of the token is not a text."),
-        ({"iss": ["https://issuer.example"]}, "The claim iss of the token is not a text."),
-        ({"jti": 5}, "The token is not valid."),
+        ({"sub": 5}, "The claim sub of the token is not a name."),
+        ({"sub": None}, "The claim sub of the token is not a name."),
+        ({"sub": ["u1"]}, "The claim sub of the token is not a name."),
+        ({"sub": {"id": "u1"}}, "The claim sub of the token is not a name."),
         ({"aud": "sessions-api"}, NO_AUDIENCE),
         ({"aud": ["a", "b"]}, NO_AUDIENCE),
         ({"aud": ""}, NO_AUDIENCE),
@@ -245,11 +241,11 @@ def test_a_token_that_never_expires_is_refused() -> None:
         ({"aud": "sessions-api2"}, OTHER_AUDIENCE),
         ({"aud": "other sessions-api"}, OTHER_AUDIENCE),
         ({"aud": ["other"]}, OTHER_AUDIENCE),
-        ({"aud": ["sessions-api", 5]}, OTHER_AUDIENCE),
-        ({"aud": {"sessions-api": True}}, OTHER_AUDIENCE),
-        ({"aud": []}, "The token lacks the claim aud."),
-        ({"aud": ""}, "The token lacks the claim aud."),
-        ({"aud": None}, "The token lacks the claim aud."),
+        ({"aud": ["sessions-api", 5]}, "The claim aud of the token is neither a text nor an array of texts."),
+        ({"aud": {"sessions-api": True}}, "The claim aud of the token is neither a text nor an array of texts."),
+        ({"aud": []}, OTHER_AUDIENCE),
+        ({"aud": ""}, OTHER_AUDIENCE),
+        ({"aud": None}, OTHER_AUDIENCE),
     ],
 )
 def test_a_configured_issuer_and_audience_are_required_to_the_letter(changes: dict[str, Any], detail: str | None) -> None:
@@ -408,7 +404,7 @@ def test_a_header_for_access_passes(header: dict[str, Any]) -> None:
         *(
             (
                 {"alg": "HS256", "crit": crit, "exp": 1, "b64": True},
-                "The token asks for an extension (crit) that this server does not have.",
+                NO_EXTENSION,
             )
             for crit in (["exp"], ["b64"], ["unknown"], ["alg"], [], None, "exp", {"exp": 1}, [1], ["exp", "exp"])
         ),
@@ -422,7 +418,7 @@ def test_a_detached_payload_is_refused() -> None:
     header = b64(document({**HS256, "b64": False, "crit": ["b64"]}))
     signature = b64(hmac.digest(SECRET.encode(), f"{header}.".encode() + document(VALID), hashlib.sha256))
     assert refusal(f"{header}..{signature}") == MALFORMED
-    assert refusal(signed({**HS256, "b64": False}, VALID)) == MALFORMED
+    assert refusal(signed({**HS256, "b64": False}, VALID)) == NO_EXTENSION
 
 
 # How the documents are written ---------------------------------------------------------------------------------------------
@@ -665,14 +661,14 @@ def test_a_secret_that_is_too_short_for_a_hash_verifies_nothing_by_it() -> None:
 def test_an_algorithm_of_another_curve_verifies_nothing_even_if_the_key_got_in(algorithm: str, curve: str) -> None:
     own = {"ES256": "P-256", "ES384": "P-384", "ES512": "P-521"}[algorithm]
     keys = StaticKeys((Key(ec_key(curve).public_key(), frozenset(ASYMMETRIC)),))
-    assert refusal(jwt.encode(VALID, ec_key(own), algorithm), keys=keys) in (BAD_SIGNATURE, "The token is not valid.")
+    assert refusal(jwt.encode(VALID, ec_key(own), algorithm), keys=keys) == BAD_SIGNATURE
 
 
 def test_a_key_that_is_too_short_verifies_nothing_even_if_it_got_in() -> None:
     short = rsa_key(bits=1024)
     with pytest.warns(jwt.InsecureKeyLengthWarning):
         token = jwt.encode(VALID, short, "RS256")
-    assert refusal(token, keys=StaticKeys((Key(short.public_key(), frozenset({"RS256"})),))) == "The token is not valid."
+    assert refusal(token, keys=StaticKeys((Key(short.public_key(), frozenset({"RS256"})),))) == BAD_SIGNATURE
 
 
 def test_during_a_rotation_tokens_of_the_old_and_of_the_new_key_pass() -> None:
@@ -801,8 +797,6 @@ def set_clock(monkeypatch: pytest.MonkeyPatch) -> SetClock:
     """Set the clock that tokens are verified by."""
 
     def set_to(moment: float) -> None:
-        stopped = type("Stopped", (datetime,), {"now": classmethod(lambda _, tz: datetime.fromtimestamp(moment, tz))})
-        monkeypatch.setattr("jwt.api_jwt.datetime", stopped)
         monkeypatch.setattr("handlers.tokens.time", lambda: moment)
 
     return set_to
