@@ -17,14 +17,14 @@ from openapi.errors import ContractError
 
 
 class Store(Protocol):
-    """What handlers read from."""
+    """Where handlers read from."""
 
     def snapshot(self) -> AbstractAsyncContextManager[Any]:
         """One state of it, to read a long list page after page."""
 
 
 def list_documents(store: Store) -> Step:
-    """Answer a list of documents: whole, or as a stream when it has more than one page and no page was asked for."""
+    """Send a list of documents: as a stream if it has more than one page and the request has no `limit`, otherwise whole."""
 
     def build(operation: Operation, handler: Handler, _next_app: ASGIApp) -> ASGIApp:
         _require_arguments(operation, handler)
@@ -53,7 +53,7 @@ def list_documents(store: Store) -> Step:
 
 
 def _require_arguments(operation: Operation, handler: Handler) -> None:
-    """Make sure that a handler takes what the contract gives it beside its store, no more and no less."""
+    """Make sure that a handler takes, after its store, exactly the arguments that the contract gives it."""
     parameters = list(inspect.signature(handler).parameters.values())[1:]
     taken = {parameter.name: parameter.default is parameter.empty for parameter in parameters}
     if taken != operation.parameters.arguments:

@@ -1,7 +1,7 @@
-"""The steps that carry a request through the contract, in the shape of Connexion's middlewares.
+"""The steps that a request takes, in the shape of Connexion's middlewares.
 
-A step is built once for each operation when the server starts: it gets the compiled operation, its handler and the next
-step, and returns an ASGI application. What it works out then is not worked out again while requests are served.
+The server builds each step once for each operation, at start-up: a step gets the compiled operation, its handler and the
+next step, and returns an ASGI application.
 """
 
 from collections.abc import Awaitable, Callable, Iterable
@@ -59,10 +59,7 @@ def step(build: Step) -> Callable[[ASGIApp], StepMiddleware]:
 
 
 class ExactRoutingMiddleware(RoutingMiddleware):
-    """Connexion's routing without Starlette's redirect of `/path/` to `/path`.
-
-    The redirect names the host that the client claims to have asked for, and hides a mistake from its author.
-    """
+    """Connexion's routing without Starlette's redirect of `/path/` to `/path`, which trusts the client's `Host`."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"].endswith("/") and scope["path"] not in ("/", "/docs/"):

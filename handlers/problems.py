@@ -30,7 +30,7 @@ _NEWER_TITLES = {413: "Content Too Large", 414: "URI Too Long"}  # RFC 9110's; s
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """An error as its client is told of it."""
+    """An error as clients see it."""
 
     status: int
     detail: str

@@ -36,7 +36,7 @@ def content_headers(coding: str | None) -> list[Header]:
 
 
 class Response:
-    """A whole response, with its body in each coding that a client has asked for."""
+    """A whole response, with its body in each coding that a request has needed."""
 
     def __init__(self, headers: Sequence[Header], body: bytes) -> None:
         self._headers = headers

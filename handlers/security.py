@@ -34,7 +34,7 @@ def authorize(verify: Verify) -> Step:
         if required is None:
             return next_app
         if not operation.parameters.arguments.get("workspace_id"):
-            raise ContractError([f"{operation.operation_id} asks for permissions but has no parameter workspaceId"])
+            raise ContractError([f"{operation.operation_id} requires permissions but has no parameter workspaceId"])
         named = " ".join(sorted(required))
 
         async def app(scope: Scope, receive: Receive, send: Send) -> None:

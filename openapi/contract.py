@@ -116,7 +116,7 @@ def _required_scopes(operation: Mapping[str, Any], document: Mapping[str, Any]) 
     scopes = operation.get("x-required-scopes")
     if operation.get("security", document.get("security")) in ([], None):
         if scopes:
-            raise ValueError("names x-required-scopes, but its security is empty, so no token is asked for")
+            raise ValueError("names x-required-scopes, but its security is empty, so it requires no token")
         if "security" not in operation:
             raise ValueError("has no security; mark it public with security: [] if that is meant")
         return None

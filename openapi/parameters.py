@@ -17,7 +17,7 @@ Header: TypeAlias = tuple[bytes, bytes]
 """A header as ASGI has it: the name in lower case, and the value."""
 
 _MAX_NAME = 100  # characters of an unknown name that are sent back
-_MAX_ERRORS = 100  # what the contract's schema Problem allows
+_MAX_UNKNOWN = 50  # unknown names that are sent back
 _MAX_COMPARED = 3  # unknown names that difflib compares with the known ones, which is slow; of more, none is compared
 _MAX_COMPARED_NAME = 40  # characters of such a name
 _SEPARATORS = re.compile(r"[^a-z0-9]+")
@@ -47,7 +47,7 @@ class Parameters:
         """
         values = split_query(query, self._max_pairs)
         unknown = [name for name in values if name not in self._query]
-        errors = [self._unknown(name, compare=len(unknown) <= _MAX_COMPARED) for name in unknown[:_MAX_ERRORS]]
+        errors = [self._unknown(name, compare=len(unknown) <= _MAX_COMPARED) for name in unknown[:_MAX_UNKNOWN]]
         # A value is decoded when its parameter is read, so that a value that is not UTF-8 is an error of this parameter.
         sent: dict[Parameter, Iterable[str]] = {self._path[name]: [value] for name, value in path.items()}
         sent |= {self._query[name]: map(decode, values[name]) for name in values if name in self._query}
@@ -63,7 +63,7 @@ class Parameters:
                     arguments[parameter.argument] = value
         errors += [parameter.error("is missing") for parameter in self._required if parameter not in sent]
         if errors:
-            raise InvalidParameters(errors[:_MAX_ERRORS])
+            raise InvalidParameters(errors)
         return arguments
 
     def _sent_headers(self, headers: Iterable[Header]) -> dict[Parameter, list[str]]:

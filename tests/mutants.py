@@ -159,14 +159,14 @@ MUTANTS = [
         SECURITY,
         "if not required <= claims.scopes:",
         "if not required & claims.scopes:",
-        f"{SECURITY_TESTS}::test_an_operation_that_names_two_permissions_asks_for_both",
+        f"{SECURITY_TESTS}::test_an_operation_that_names_two_permissions_requires_both",
     ),
     mutant(
         "the required permissions are dropped",
         SECURITY,
         "required = operation.required_scopes",
         "required = operation.required_scopes and frozenset()",
-        f"{REFUSALS}::test_the_first_step_that_refuses_decides",
+        f"{REFUSALS}::test_the_first_step_that_refuses_decides_the_status",
     ),
     mutant(
         "a star stands for an ending",
@@ -200,7 +200,7 @@ MUTANTS = [
             ("handlers/problems.py", "return Problem(403, error.detail", "return Problem(401, error.detail"),
             ("handlers/problems.py", "return Problem(4030, error.detail", "return Problem(403, error.detail"),
         ),
-        (f"{REFUSALS}::test_the_first_step_that_refuses_decides",),
+        (f"{REFUSALS}::test_the_first_step_that_refuses_decides_the_status",),
     ),
     mutant(
         "an outage of the key server is a 401",
@@ -235,7 +235,7 @@ MUTANTS = [
         KEYS,
         "if all(modulus % prime in powers for prime, powers in _POWERS.items()):",
         "if modulus == 1:",
-        f"{KEY_TESTS}::test_a_jwk_is_passed_over_if_it_is",
+        f"{KEY_TESTS}::test_a_jwk_is_ignored_if_it_is",
     ),
     mutant(
         "a key fits algorithms of other types and curves",

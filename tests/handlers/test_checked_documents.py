@@ -46,7 +46,7 @@ def test_a_document_that_fails_is_checked_and_refused_every_time() -> None:
     assert check.calls == 3
 
 
-def test_any_changed_byte_is_noticed_after_the_right_document_was_answered() -> None:
+def test_any_changed_byte_of_a_remembered_document_is_checked() -> None:
     checked = CheckedDocuments(Counted())
     checked.require_valid(WORKSPACE, [GOOD])
     refused = 0

@@ -263,7 +263,7 @@ def test_a_name_of_a_jwk_is_a_text(written: Any, read: str | None) -> None:
 
 
 @pytest.mark.parametrize("which", UNUSABLE)
-def test_a_jwk_is_passed_over_if_it_is(which: str) -> None:
+def test_a_jwk_is_ignored_if_it_is(which: str) -> None:
     assert jwk_key(UNUSABLE[which](), ALL) is None
 
 
@@ -284,7 +284,7 @@ async def _candidates(source: KeySource, header: dict[str, Any]) -> Any:
     return await source.candidates(header)
 
 
-def test_a_file_keeps_the_usable_keys_of_a_set_and_passes_over_the_rest(tmp_path: Path) -> None:
+def test_a_file_keeps_the_usable_keys_of_a_set_and_ignores_the_rest(tmp_path: Path) -> None:
     entries = [
         jwk(rsa_key(), kid="r"),
         jwk(ec_key(), kid="e"),

@@ -113,7 +113,7 @@ def test_a_token_that_is_not_ascii_is_invalid(value: bytes) -> None:
         ([("Cookie", "access_token={token}; Authorization=Bearer {token}")], NO_CREDENTIALS),
     ],
 )
-def test_the_application_answers_401_with_the_challenge(
+def test_a_request_without_one_token_is_401_with_a_challenge(
     client_of: ClientOf, database_url: str, mint: Mint, headers: list[tuple[str, str]], challenge: str
 ) -> None:
     sent = [(name, value.format(token=mint())) for name, value in headers]
@@ -121,7 +121,7 @@ def test_the_application_answers_401_with_the_challenge(
     assert (response.status_code, response.headers["www-authenticate"]) == (401, challenge)
 
 
-def test_a_token_in_the_address_is_not_looked_at(client_of: ClientOf, database_url: str, mint: Mint) -> None:
+def test_a_token_in_the_query_is_refused(client_of: ClientOf, database_url: str, mint: Mint) -> None:
     # RFC 6750, section 5.3: addresses are logged and kept.
     client = client_of(database_url)
     address = f"/v1/workspace/{WORKSPACE}/sessions?access_token={mint()}"
@@ -250,7 +250,7 @@ def test_a_permission_is_matched_whole(scopes: set[str]) -> None:
     )
 
 
-def test_an_operation_that_names_two_permissions_asks_for_both() -> None:
+def test_an_operation_that_names_two_permissions_requires_both() -> None:
     operation = replace(LIST, required_scopes=frozenset({"b", "a"}))
     assert passes(Claims(None, frozenset({"a", "b", "c"}), frozenset({"w1"})), "w1", operation)
     with pytest.raises(AccessRefused) as refused:
@@ -274,7 +274,7 @@ async def nothing_follows(_scope: Scope, _receive: Receive, _send: Send) -> None
 
 def test_an_operation_with_permissions_and_no_workspace_stops_the_start() -> None:
     operation = replace(LIST, parameters=compile_parameters([], {}))
-    with pytest.raises(ContractError, match="list_sessions asks for permissions but has no parameter workspaceId"):
+    with pytest.raises(ContractError, match="list_sessions requires permissions but has no parameter workspaceId"):
         authorize(refuse_every_token)(operation, _ignore, nothing_follows)
 
 

@@ -53,7 +53,7 @@ def test_a_long_list_comes_in_its_order(long: httpx.Client, sort: str, query: st
     assert ids == [each["id"] for each in sorted(documents(NUMBER), key=key, reverse=sort.startswith("-"))]
 
 
-def test_what_follows_a_cursor_is_streamed_too(long: httpx.Client) -> None:
+def test_a_long_list_behind_a_cursor_is_streamed(long: httpx.Client) -> None:
     cursor = long.get(f"{PATH}?limit=5&sort=-date").headers["next-cursor"]
     assert long.get(f"{PATH}?sort=-date&cursor={cursor}").json()["sessions"] == documents(NUMBER)[::-1][5:]
 
@@ -101,7 +101,7 @@ def test_a_document_that_breaks_the_contract_before_the_response_has_begun_is_a_
     require_valid_body(500, response.json())
 
 
-def test_long_lists_beyond_their_number_are_503_while_others_are_answered(long_url: str, mint: Mint) -> None:
+def test_long_lists_beyond_the_limit_are_503_while_pages_are_served(long_url: str, mint: Mint) -> None:
     async def run() -> None:
         begun, proceed = asyncio.Semaphore(0), asyncio.Event()
 

@@ -135,7 +135,7 @@ def refusal(token: str, rules: TokenRules = RULES, keys: StaticKeys = SECRET_KEY
         ({**without("workspaces"), "workspaceId": ""}, Claims("u1", frozenset({"sessions.view"}), frozenset())),
     ],
 )
-def test_a_valid_token_says_who_holds_it_what_they_may_do_and_where(payload: dict[str, Any], claims: Claims) -> None:
+def test_a_valid_token_has_a_subject_scopes_and_workspaces(payload: dict[str, Any], claims: Claims) -> None:
     assert verify(signed(HS256, payload)) == claims
 
 
@@ -297,7 +297,7 @@ def test_of_several_audiences_one_is_enough(audience: Any, passes: bool) -> None
 
 
 @pytest.mark.parametrize(("claim", "from_now"), [("iat", 2), ("nbf", 20), ("exp", -20)])
-def test_clocks_may_differ_by_half_a_minute_unless_told_otherwise(claim: str, from_now: int) -> None:
+def test_clocks_may_differ_by_half_a_minute_by_default(claim: str, from_now: int) -> None:
     assert verify(signed(HS256, {**VALID, claim: int(time.time()) + from_now}), TokenRules()).subject == "u1"
     assert refusal(signed(HS256, {**VALID, claim: int(time.time()) + 3 * from_now}), TokenRules(leeway=0)) in (
         EXPIRED,
@@ -360,7 +360,7 @@ def test_claims_can_have_other_names() -> None:
         {"alg": "HS256", "b64": True},
     ],
 )
-def test_a_header_for_access_passes(header: dict[str, Any]) -> None:
+def test_a_header_of_an_access_token_is_accepted(header: dict[str, Any]) -> None:
     assert verify(signed(header, VALID)).subject == "u1"
 
 
@@ -586,7 +586,7 @@ def test_any_signed_token_is_accepted_or_refused(header: dict[str, Any], payload
 
 
 @given(st.text() | st.text("abcXYZ019-_.=") | st.binary().map(lambda data: f"{HEADER}.{b64(data)}.{SIGNATURE}"))
-def test_whatever_is_sent_instead_of_a_token_is_refused(token: str) -> None:
+def test_a_text_that_is_not_a_token_is_refused(token: str) -> None:
     refusal(token)
 
 
@@ -679,12 +679,12 @@ def test_during_a_rotation_tokens_of_the_old_and_of_the_new_key_pass() -> None:
     assert refusal(jwt.encode(VALID, rsa_key(), "RS256"), keys=keys) == BAD_SIGNATURE
 
 
-def test_an_expired_token_of_the_second_key_is_told_that_it_has_expired() -> None:
+def test_an_expired_token_of_the_second_key_is_refused_as_expired() -> None:
     keys = StaticKeys(tuple(Key(key.public_key(), frozenset({"RS256"})) for key in (rsa_key("old"), rsa_key("new"))))
     assert refusal(jwt.encode({**VALID, "exp": NOW - 60}, rsa_key("new"), "RS256"), keys=keys) == EXPIRED
 
 
-def test_a_forged_token_is_not_told_what_its_claims_lack() -> None:
+def test_a_refusal_of_a_forged_token_says_nothing_of_its_claims() -> None:
     assert refusal(signed(HS256, {"exp": 1, "aud": "x"}, key=b"another secret of thirty-two bytes")) == BAD_SIGNATURE
 
 
@@ -902,7 +902,7 @@ def test_more_tokens_than_the_cache_holds_each_get_their_own_claims() -> None:
     assert asyncio.run(subjects()) == [*tokens, *tokens]
 
 
-def test_what_is_remembered_does_not_grow_with_the_tokens_that_come() -> None:
+def test_the_cache_of_verifications_is_bounded() -> None:
     verify = token_verifier(SECRET_KEYS, RULES)
 
     async def growth(first: int, count: int) -> int:

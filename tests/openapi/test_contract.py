@@ -255,7 +255,7 @@ def test_a_mistyped_reference_is_named_with_its_place(
 
 
 @pytest.mark.parametrize("name", ["example", "value", "enum", "default", "$ref", "schemas", "properties", "headers"])
-def test_a_reference_below_a_property_of_any_name_is_looked_at(tmp_path: Path, name: str) -> None:
+def test_a_reference_below_a_property_of_any_name_is_checked(tmp_path: Path, name: str) -> None:
     document = copy.deepcopy(DOCUMENT)
     document["components"]["schemas"]["Note"]["properties"] = {name: {"$ref": "#/components/schemas/Idd"}}
     (problem,) = refusal(tmp_path, document).problems
@@ -354,7 +354,7 @@ def test_yaml_that_readers_could_misread_is_named_with_its_line_and_place(
     assert problem in problem_found
 
 
-def test_every_surprise_of_a_file_is_named_at_once(tmp_path: Path) -> None:
+def test_every_ambiguous_line_is_named_at_once(tmp_path: Path) -> None:
     problems = refusal(tmp_path, "openapi: 3.0.3\na: no\na: [yes, 010]\nb: {c: 1, c: 2, c: 3}\n").problems
     assert [problem.partition(",")[0] for problem in problems] == [
         "line 2",
@@ -381,7 +381,7 @@ def test_every_surprise_of_a_file_is_named_at_once(tmp_path: Path) -> None:
         "[" * 5000,
     ],
 )
-def test_a_file_that_is_no_yaml_document_of_openapi_is_refused(tmp_path: Path, text: str) -> None:
+def test_a_file_that_is_not_an_openapi_document_in_yaml_is_refused(tmp_path: Path, text: str) -> None:
     assert refusal(tmp_path, text).problems
 
 
@@ -401,7 +401,7 @@ def test_a_contract_that_is_damaged_anywhere_loads_or_is_refused_with_problems(
         load(file)
 
 
-def test_a_public_operation_asks_for_no_permission(tmp_path: Path) -> None:
+def test_a_public_operation_requires_no_permission(tmp_path: Path) -> None:
     document = copy.deepcopy(DOCUMENT)
     operation = _at(document, *_OPERATION)
     operation["security"] = []

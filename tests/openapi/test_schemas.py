@@ -53,7 +53,7 @@ def test_a_compiled_schema_accepts_what_the_contract_allows_and_nothing_else(
     assert [value for value in invalid if validator.is_valid(value)] == []
 
 
-def test_an_object_without_a_type_keyword_is_not_made_nullable() -> None:
+def test_a_schema_without_a_type_keyword_is_not_nullable() -> None:
     # OpenAPI 3.0.3: nullable takes effect only beside a type in the same schema.
     assert to_json_schema({"nullable": True, "enum": ["a"]}) == {"enum": ["a"]}
 
