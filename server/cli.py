@@ -34,7 +34,7 @@ from handlers.keys import Key, KeySource, KeysUnavailable, secret_key
 from handlers.rules import TokenRules
 from openapi import contract
 from openapi.errors import ContractError
-from openapi.schemas import compile_schema, words
+from openapi.schemas import compile_schema, describe
 from server import import_command, serving
 from server.settings import PREFIX, SETTINGS, SettingsError, database_url_from, read_settings, secret_from
 
@@ -280,7 +280,7 @@ def add_workspace(workspace_id: Annotated[str, typer.Argument(metavar="ID")]) ->
     """Add an empty workspace, whose list is then empty instead of 404."""
     schemas = contract.load().schemas
     if not compile_schema(schemas["Id"], schemas).is_valid(workspace_id):
-        raise typer.BadParameter(f"must be {words(schemas['Id'])}", param_hint="ID")
+        raise typer.BadParameter(f"must be {describe(schemas['Id'])}", param_hint="ID")
     url = database_url_from(writer=True)
     added = _in_transaction(url, lambda connection: workspaces.add_workspace(connection, workspace_id))
     typer.echo(f"Added the workspace {workspace_id}." if added else f"The workspace {workspace_id} is there already.")

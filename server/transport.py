@@ -17,8 +17,8 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from handlers.pipeline import Header
 from handlers.problems import Problem
+from openapi.parameters import Header
 
 MAX_TARGET_SIZE = 16_384
 """Bytes of path and query. A hundred `serviceIds` of the greatest length, a key for each, are half of it."""

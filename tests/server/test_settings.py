@@ -20,7 +20,7 @@ from jwt.algorithms import RSAAlgorithm
 from handlers.jwks import JWKSServer
 from handlers.keys import StaticKeys, secret_key
 from handlers.rules import TokenRules
-from handlers.security import Claims, TokenRefused, token_verifier
+from handlers.tokens import Claims, TokenRefused, token_verifier
 from server.settings import (
     DEFAULT_DATABASE_URL,
     PREFIX,
@@ -298,7 +298,7 @@ BAD_LEEWAYS = ("-1", "1.5", "301", "ten", "1m", "1e2", "٣", "9" * 5_000)
         ({"JWT_SECRET": "", "JWKS": "rsa.pem"}, "JWKS names a file (number 1 of 1) that is not JSON"),
         (
             {"JWT_SECRET": "", "JWKS": "private.json"},
-            "JWKS names a file (number 1 of 1) that holds a private key; this server needs the public ones only",
+            "JWKS names a file (number 1 of 1) that holds a private or symmetric key; this server needs public ones only",
         ),
         (
             {"JWT_SECRET": "", "JWKS": "jwks.json", "JWT_ALGORITHMS": "EdDSA"},
