@@ -10,28 +10,23 @@ import uvicorn
 from handlers.keys import StaticKeys, secret_key
 from handlers.response_headers import security_headers
 from server.app import create_app
-from server.descriptors import DescriptorWatch, raise_limit
+from server.connections import ConnectionLimit, max_connections, raise_descriptor_limit
 from server.draining import DrainingServer, run_workers
 from server.garbage import tune_garbage_collector
 from server.logs import log_config
 from server.settings import Settings
-from server.transport import RequestProtocol, require_strict_parser
+from server.transport import RequestProtocol
 
 
 def options(settings: Settings, *, access_log: bool = True) -> dict[str, Any]:
-    """What uvicorn is to be told, apart from the application and where to listen.
-
-    Raises:
-        RuntimeError: when the HTTP parser lets pass what must be refused.
-    """
-    require_strict_parser()
+    """The options of uvicorn, apart from the application and where to listen."""
     return {
         "http": partial(
             RequestProtocol,
             request_timeout=settings.request_timeout,
             stall_timeout=settings.responses.stall_timeout,
             headers=security_headers(behind_tls=settings.behind_tls),
-            accepted=DescriptorWatch().accepted,
+            limit=ConnectionLimit(max_connections()),
         ),
         "ws": "none",
         "timeout_keep_alive": 5,
@@ -47,7 +42,7 @@ def options(settings: Settings, *, access_log: bool = True) -> dict[str, Any]:
 def serve(host: str, port: int, settings: Settings, *, workers: int, access_log: bool) -> None:
     """Serve from the settings in the environment, which are these, until a signal ends it; exits the process when it cannot
     start. Each worker reads them anew, since what they hold does not cross from process to process."""
-    raise_limit()
+    raise_descriptor_limit()
     config = uvicorn.Config(
         "server.app:create_app_from_environment",
         factory=True,
