@@ -51,7 +51,7 @@ class ConnectionLimit:
             return
         oldest = next(iter(self._idle))
         self.discard(oldest)
-        oldest.close()
+        oldest.abort()  # it may have a response that its client does not read
         if monotonic() >= self._next_log:
             self._next_log = monotonic() + _LOG_INTERVAL
             logger.error(
