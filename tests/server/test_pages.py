@@ -42,9 +42,17 @@ def test_the_served_contract_holds_nothing_that_is_meant_for_programs_inside(cli
         assert extensions(served) == {"x-required-scopes", "x-enum-varnames"}  # which readers and generators need
 
 
-def test_the_served_contract_can_be_revalidated(client: httpx.Client) -> None:
-    etag = client.get("/openapi.json").headers["etag"]
-    assert client.get("/openapi.json", headers={"If-None-Match": etag}).status_code == 304
+@pytest.mark.parametrize("path", ["/openapi.json", "/docs/swagger-ui-bundle.js"])
+def test_a_page_can_be_revalidated(client: httpx.Client, path: str) -> None:
+    etag = client.get(path).headers["etag"]
+    assert client.get(path, headers={"If-None-Match": etag}).status_code == 304
+
+
+def test_the_headers_of_a_page_have_its_size(client: httpx.Client) -> None:
+    body = client.get("/docs/swagger-ui-bundle.js").content
+    head = client.head("/docs/swagger-ui-bundle.js")
+    assert head.headers["content-length"] == str(len(body))
+    assert head.content == b""
 
 
 def test_the_documentation_page_is_made_of_files_from_this_server_alone(client: httpx.Client) -> None:
