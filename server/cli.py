@@ -18,8 +18,7 @@ from typer.core import TyperGroup
 
 from db import demo as demo_data
 from db import schema, workspaces
-from db.database_url import is_postgresql
-from db.engine import Database
+from db.engine import Database, is_postgresql
 from db.errors import DRIVER_ERRORS, DatabaseNotReady, DatabaseUnavailable, WorkspaceNotFound, words_of
 from handlers.keys import KeysUnavailable, secret_key
 from handlers.rules import TokenRules

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from limits import RateLimitItem
 from limits import parse as parse_rate_limit
 
-from db.database_url import require_usable
+from db.engine import require_usable
 
 T = TypeVar("T")
 

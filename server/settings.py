@@ -7,7 +7,7 @@ from functools import partial
 
 from limits import RateLimitItem
 
-from db.pools import STATEMENT_TIMEOUT
+from db.limits import STATEMENT_TIMEOUT
 from handlers.jwks import JWKSServer
 from handlers.keys import ASYMMETRIC, SYMMETRIC, Key, KeySource, StaticKeys, jwks_file, public_key, secret_key
 from handlers.rules import ResponseRules, TokenRules
