@@ -44,6 +44,7 @@ check: $(VENV)/dev.stamp lint-contract ## lint, types and the contract
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/sessions-api check --contract-only
+	$(BIN)/python -m tests.contract.compatibility
 
 # Spectral and Redocly are installed into an ignored folder, from a lock file. Their exceptions are in $(LINTERS)/*.yaml.
 lint-contract: $(VENV)/dev.stamp ## lint the contract: openapi-spec-validator, and Spectral, OWASP and Redocly where node is found
