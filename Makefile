@@ -3,13 +3,15 @@
 PYTHON ?= python3
 VENV := .venv
 PEERS := .venv-bench
+GENERATORS := .venv-sdk
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
 LINTERS := tests/contract/node
+TYPESCRIPT := tests/sdk/typescript
 FUZZ_SECONDS ?= 600
 
-.PHONY: setup run test faults scale check lint-contract contract mutants fuzz bench profile workers verification-cost lock clean
+.PHONY: setup run test faults scale check lint-contract contract sdk mutants fuzz bench profile workers verification-cost lock clean
 
 # The environment is made anew when the locked requirements or the project's own metadata change.
 $(VENV)/run.stamp: requirements/run.txt pyproject.toml
@@ -85,6 +87,26 @@ contract: $(VENV)/dev.stamp ## ask a server process 5,000 questions from its con
 fuzz: $(VENV)/dev.stamp ## the same for as long as one likes: make fuzz FUZZ_SECONDS=3600
 	$(BIN)/python -W ignore -m tests.contract.fuzz --seconds $(FUZZ_SECONDS)
 
+# The generators of Python, Java, C# and Go clients, with what the Python clients import.
+$(GENERATORS)/sdk.stamp: requirements/sdk.txt
+	@test -x $(GENERATORS)/bin/python || $(PYTHON) -m venv $(GENERATORS)
+	@echo "Installing the locked generators of clients into $(GENERATORS) ..."
+	@$(GENERATORS)/bin/pip --disable-pip-version-check --quiet install --require-hashes -r requirements/sdk.txt
+	@touch $@
+
+$(TYPESCRIPT)/node_modules/.package-lock.json: $(TYPESCRIPT)/package-lock.json
+	@echo "Installing the locked generators of TypeScript clients into $(TYPESCRIPT)/node_modules ..."
+	@npm ci --prefix $(TYPESCRIPT) --ignore-scripts --no-audit --no-fund --loglevel error
+	@touch $@
+
+sdk: $(VENV)/dev.stamp $(GENERATORS)/sdk.stamp ## generate clients into .sdk, and run each against the server
+	@if command -v node >/dev/null && command -v npm >/dev/null; then \
+	  $(MAKE) --no-print-directory $(TYPESCRIPT)/node_modules/.package-lock.json; \
+	else \
+	  echo "TypeScript clients are left out: there is no node with npm."; \
+	fi
+	$(BIN)/pytest -m sdk --dist loadfile tests/sdk
+
 mutants: $(VENV)/dev.stamp ## make seeded mistakes in the security path, each of which a test has to notice
 	$(BIN)/python -m tests.mutants
 
@@ -102,10 +124,12 @@ lock: $(VENV)/dev.stamp ## write the lock files anew from pyproject.toml: versio
 	  --group dev --constraint requirements/run.txt --output-file requirements/dev.txt pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 	  --group bench --constraint requirements/run.txt --output-file requirements/bench.txt pyproject.toml
-	command -v npm >/dev/null && for folder in bench/peers/node $(LINTERS); do \
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+	  --group sdk --output-file requirements/sdk.txt # without the server, so no pyproject.toml
+	command -v npm >/dev/null && for folder in bench/peers/node $(LINTERS) $(TYPESCRIPT); do \
 	  npm install --prefix $$folder --package-lock-only --ignore-scripts --loglevel error \
 	  && $(BIN)/python -c 'import json, pathlib, sys; file = pathlib.Path(sys.argv[1], "package-lock.json"); lock = json.loads(file.read_text()); [package.pop("funding", None) for package in lock["packages"].values()]; file.write_text(json.dumps(lock, indent=2) + "\n")' $$folder; \
 	done || true
 
 clean: ## remove the environment and every cache
-	rm -rf $(VENV) $(PEERS) .bench bench/peers/node/node_modules $(LINTERS)/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) $(GENERATORS) .bench .sdk bench/peers/node/node_modules $(LINTERS)/node_modules $(TYPESCRIPT)/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
