@@ -9,6 +9,7 @@ PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
 LINTERS := tests/contract/node
 TYPESCRIPT := tests/sdk/typescript
+RECIPES := tests/sdk/recipes
 FUZZ_SECONDS ?= 600
 
 .PHONY: setup run test faults scale check lint-contract contract sdk mutants fuzz bench profile workers verification-cost lock clean
@@ -94,16 +95,17 @@ $(GENERATORS)/sdk.stamp: requirements/sdk.txt
 	@$(GENERATORS)/bin/pip --disable-pip-version-check --quiet install --require-hashes -r requirements/sdk.txt
 	@touch $@
 
-$(TYPESCRIPT)/node_modules/.package-lock.json: $(TYPESCRIPT)/package-lock.json
-	@echo "Installing the locked generators of TypeScript clients into $(TYPESCRIPT)/node_modules ..."
-	@npm ci --prefix $(TYPESCRIPT) --ignore-scripts --no-audit --no-fund --loglevel error
+# The generators of TypeScript clients, and the tools of docs/ci-recipes.md.
+$(addsuffix /node_modules/.package-lock.json,$(TYPESCRIPT) $(RECIPES)): %/node_modules/.package-lock.json: %/package-lock.json
+	@echo "Installing the locked packages of $* ..."
+	@npm ci --prefix $* --ignore-scripts --no-audit --no-fund --loglevel error
 	@touch $@
 
 sdk: $(VENV)/dev.stamp $(GENERATORS)/sdk.stamp ## generate clients into .sdk, and run each against the server
 	@if command -v node >/dev/null && command -v npm >/dev/null; then \
-	  $(MAKE) --no-print-directory $(TYPESCRIPT)/node_modules/.package-lock.json; \
+	  $(MAKE) --no-print-directory $(addsuffix /node_modules/.package-lock.json,$(TYPESCRIPT) $(RECIPES)); \
 	else \
-	  echo "TypeScript clients are left out: there is no node with npm."; \
+	  echo "TypeScript clients, Prism and Newman are left out: there is no node with npm."; \
 	fi
 	$(BIN)/pytest -m sdk --dist loadfile tests/sdk
 
@@ -126,10 +128,10 @@ lock: $(VENV)/dev.stamp ## write the lock files anew from pyproject.toml: versio
 	  --group bench --constraint requirements/run.txt --output-file requirements/bench.txt pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 	  --group sdk --output-file requirements/sdk.txt # without the server, so no pyproject.toml
-	command -v npm >/dev/null && for folder in bench/peers/node $(LINTERS) $(TYPESCRIPT); do \
+	command -v npm >/dev/null && for folder in bench/peers/node $(LINTERS) $(TYPESCRIPT) $(RECIPES); do \
 	  npm install --prefix $$folder --package-lock-only --ignore-scripts --loglevel error \
 	  && $(BIN)/python -c 'import json, pathlib, sys; file = pathlib.Path(sys.argv[1], "package-lock.json"); lock = json.loads(file.read_text()); [package.pop("funding", None) for package in lock["packages"].values()]; file.write_text(json.dumps(lock, indent=2) + "\n")' $$folder; \
 	done || true
 
 clean: ## remove the environment and every cache
-	rm -rf $(VENV) $(PEERS) $(GENERATORS) .bench .sdk bench/peers/node/node_modules $(LINTERS)/node_modules $(TYPESCRIPT)/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) $(GENERATORS) .bench .sdk bench/peers/node/node_modules $(LINTERS)/node_modules $(TYPESCRIPT)/node_modules $(RECIPES)/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -36,6 +36,11 @@ def free_port() -> int:
         return port
 
 
+def is_listening(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
 @contextmanager
 def nginx(folder: Path, configuration: str, port: int) -> Iterator[None]:
     """Run nginx in a folder until it is left; it listens on the port when it is entered."""
@@ -45,7 +50,7 @@ def nginx(folder: Path, configuration: str, port: int) -> Iterator[None]:
     subprocess.run([NGINX, "-t", "-q", "-p", folder, "-c", file], check=True, timeout=20)
     process = subprocess.Popen([NGINX, "-p", folder, "-c", file, "-g", "daemon off;"])
     try:
-        until(lambda: _is_listening(port))
+        until(lambda: is_listening(port))
         yield
     finally:
         process.terminate()
@@ -58,8 +63,3 @@ def stripping_prefix(folder: Path, server: int) -> Iterator[str]:
     port = free_port()
     with nginx(folder, _PREFIX_CONFIGURATION.format(port=port, server=server), port):
         yield f"http://127.0.0.1:{port}{PREFIX}"
-
-
-def _is_listening(port: int) -> bool:
-    with socket.socket() as client:
-        return client.connect_ex(("127.0.0.1", port)) == 0
