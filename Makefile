@@ -3,13 +3,16 @@
 PYTHON ?= python3
 VENV := .venv
 PEERS := .venv-bench
+GENERATORS := .venv-sdk
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
 LINTERS := tests/contract/node
+TYPESCRIPT := tests/sdk/typescript
+RECIPES := tests/sdk/recipes
 FUZZ_SECONDS ?= 600
 
-.PHONY: help setup run test faults soak scale check fmt lint-contract contract mutants fuzz bench profile workers verification-cost lock clean
+.PHONY: help setup run test faults soak scale check fmt lint-contract contract sdk mutants fuzz bench profile workers verification-cost lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' Makefile
@@ -54,6 +57,7 @@ check: $(VENV)/dev.stamp lint-contract ## run the linters, the type checker and 
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/sessions-api check --contract-only
+	$(BIN)/python -m tests.contract.compatibility
 
 # Spectral and Redocly are installed into an ignored folder, from a lock file. Their exceptions are in $(LINTERS)/*.yaml.
 lint-contract: $(VENV)/dev.stamp ## lint the contract: openapi-spec-validator; Spectral and Redocly where node is found
@@ -94,6 +98,27 @@ contract: $(VENV)/dev.stamp ## send 5,000 requests that Schemathesis generates, 
 fuzz: $(VENV)/dev.stamp ## the same for FUZZ_SECONDS
 	$(BIN)/python -W ignore -m tests.contract.fuzz --seconds $(FUZZ_SECONDS)
 
+# The generators of Python, Java, C# and Go clients, with what the Python clients import.
+$(GENERATORS)/sdk.stamp: requirements/sdk.txt
+	@test -x $(GENERATORS)/bin/python || $(PYTHON) -m venv $(GENERATORS)
+	@echo "Installing the locked generators of clients into $(GENERATORS) ..."
+	@$(GENERATORS)/bin/pip --disable-pip-version-check --quiet install --require-hashes -r requirements/sdk.txt
+	@touch $@
+
+# The generators of TypeScript clients, and the tools of docs/ci-recipes.md.
+$(addsuffix /node_modules/.package-lock.json,$(TYPESCRIPT) $(RECIPES)): %/node_modules/.package-lock.json: %/package-lock.json
+	@echo "Installing the locked packages of $* ..."
+	@npm ci --prefix $* --ignore-scripts --no-audit --no-fund --loglevel error
+	@touch $@
+
+sdk: $(VENV)/dev.stamp $(GENERATORS)/sdk.stamp ## generate clients into .sdk, and run each against the server
+	@if command -v node >/dev/null && command -v npm >/dev/null; then \
+	  $(MAKE) --no-print-directory $(addsuffix /node_modules/.package-lock.json,$(TYPESCRIPT) $(RECIPES)); \
+	else \
+	  echo "TypeScript clients, Prism and Newman are left out: there is no node with npm."; \
+	fi
+	$(BIN)/pytest -m sdk --dist loadfile tests/sdk
+
 mutants: $(VENV)/dev.stamp ## plant bugs in the security code, and verify that a test fails on each
 	$(BIN)/python -m tests.mutants
 
@@ -111,10 +136,12 @@ lock: $(VENV)/dev.stamp ## update the lock files from pyproject.toml: versions a
 	  --group dev --constraint requirements/run.txt --output-file requirements/dev.txt pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 	  --group bench --constraint requirements/run.txt --output-file requirements/bench.txt pyproject.toml
-	command -v npm >/dev/null && for folder in bench/peers/node $(LINTERS); do \
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+	  --group sdk --output-file requirements/sdk.txt # without the server, so no pyproject.toml
+	command -v npm >/dev/null && for folder in bench/peers/node $(LINTERS) $(TYPESCRIPT) $(RECIPES); do \
 	  npm install --prefix $$folder --package-lock-only --ignore-scripts --loglevel error \
 	  && $(BIN)/python -c 'import json, pathlib, sys; file = pathlib.Path(sys.argv[1], "package-lock.json"); lock = json.loads(file.read_text()); [package.pop("funding", None) for package in lock["packages"].values()]; file.write_text(json.dumps(lock, indent=2) + "\n")' $$folder; \
 	done || true
 
 clean: ## remove the environment and every cache
-	rm -rf $(VENV) $(PEERS) .bench bench/peers/node/node_modules $(LINTERS)/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) $(GENERATORS) .bench .sdk bench/peers/node/node_modules $(LINTERS)/node_modules $(TYPESCRIPT)/node_modules $(RECIPES)/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis

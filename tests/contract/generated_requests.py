@@ -1,29 +1,17 @@
 """Requests that Schemathesis generates from the contract, and their outcome."""
 
-import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import schemathesis
-from schemathesis import Case, HookContext
 from schemathesis.config import SchemathesisConfig
 from schemathesis.engine import Status, events, from_schema
 from schemathesis.schemas import BaseSchema
 
 CONFIGURATION = tomllib.loads((Path(__file__).parents[2] / "schemathesis.toml").read_text(encoding="utf-8"))
 PHASES = {"examples", "coverage", "fuzzing"}
-
-
-@schemathesis.hook
-def before_call(_context: HookContext, case: Case[Any], _kwargs: dict[str, Any]) -> None:
-    # Starlette's routes match no path with a line feed in it, so that is a 404 of the router and never an id: a space, which
-    # no id has either, stands for it. Path parameters are percent-encoded by now.
-    for name, value in (case.path_parameters or {}).items():
-        if isinstance(value, str):
-            case.path_parameters[name] = re.sub("\n|%0A", "%20", value)
 
 
 @dataclass(slots=True)

@@ -84,6 +84,11 @@ def test_no_other_file_can_be_asked_for(client: httpx.Client, name: str) -> None
     assert response.headers["content-type"] == "application/problem+json"
 
 
+@pytest.mark.parametrize("path", ["/docs", "/healthz", "/readyz", "/metrics", "/openapi.yaml"])
+def test_a_line_feed_after_a_path_makes_it_another_path(client: httpx.Client, path: str) -> None:
+    assert client.get(f"{path}%0A").status_code == 404
+
+
 @pytest.mark.parametrize(("accepted", "media_type"), [("text/html,*/*;q=0.8", "text/html"), ("*/*", "text/plain")])
 def test_the_bare_address_says_what_this_is_to_browsers_and_to_curl(
     client: httpx.Client, accepted: str, media_type: str
