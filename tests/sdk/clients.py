@@ -24,7 +24,7 @@ class Client:
     generate: Command
     compile: list[Command] = field(default_factory=list)
     """In the strictest mode that the generated code passes."""
-    run: Command | None = None
+    run: Command = field(default_factory=list)
     tools: tuple[str, ...] = ()
     """Programs and files that the commands need and the locked requirements do not bring."""
     untyped: tuple[str, ...] = ()
@@ -72,12 +72,13 @@ CLIENTS: dict[str, Client] = {
     ),
     "openapi-generator java": Client(
         generate=openapi_generator(
-            "java", "--library", "native", "--additional-properties", "openApiNullable=false,useJakartaEe=true"
+            "java", "--library", "native",
+            "--additional-properties", "openApiNullable=false,useJakartaEe=true,containerDefaultToNull=true",
         ),
         # The generated code uses a method that Jackson deprecates; Jackson's optional annotations are not in the jar.
         compile=[
-            ["javac", "-Xlint:all,-deprecation,-processing,-classfile", "-Werror", "-cp", f"{jar()}:{JAKARTA}",
-             "-sourcepath", "src/main/java", "-d", "classes", program("Checks.java")],
+            ["javac", "-encoding", "UTF-8", "-proc:none", "-Xlint:all,-deprecation,-classfile", "-Werror",
+             "-cp", f"{jar()}:{JAKARTA}", "-sourcepath", "src/main/java", "-d", "classes", program("Checks.java")],
         ],
         run=["java", "-Dfile.encoding=UTF-8", "-cp", f"classes:{jar()}:{JAKARTA}", "Checks"],
         tools=("java", "javac", str(JAKARTA)),
