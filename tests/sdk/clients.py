@@ -61,7 +61,9 @@ CLIENTS: dict[str, Client] = {
         run=["python", program("openapi_python_client.py")],
     ),
     "openapi-generator python": Client(
-        generate=openapi_generator("python", "--package-name", "sessions_client"),
+        generate=openapi_generator(
+            "python", "--package-name", "sessions_client", "--reserved-words-mappings", "date=date"
+        ),
         # The generated code is not annotated throughout, so it passes its own configuration, and the program the strict one.
         compile=[
             ["mypy", "--config-file", "pyproject.toml", "-p", "sessions_client"],

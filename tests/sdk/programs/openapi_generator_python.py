@@ -103,6 +103,7 @@ def not_modified() -> str:
 
 
 everything = ask().data.sessions
+assert all(session.date.tzinfo is not None for session in everything)
 print(
     json.dumps(
         {

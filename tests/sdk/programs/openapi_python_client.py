@@ -87,6 +87,7 @@ def not_modified() -> str:
 
 
 everything = sessions(ask())
+assert all(session.date.tzinfo is not None for session in everything)
 print(
     json.dumps(
         {
