@@ -1,6 +1,7 @@
 """The generators, as commands: generate a client, compile or type-check it with a program, run the program."""
 
 import os
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ CONTRACT = str(ROOT / "openapi" / "openapi.yaml")
 PROGRAMS = Path(__file__).with_name("programs")
 ENVIRONMENT = ROOT / ".venv-sdk"
 TIMEOUT = 300
-JAKARTA = Path("/usr/share/java/jakarta-annotation-api.jar")
+JAKARTA = "/usr/share/java/jakarta-annotation-api.jar"
 """Annotations that generated Java imports, from Debian's package libjakarta-annotation-api-java."""
 
 Command = list[str]
@@ -34,18 +35,23 @@ class Client:
         return [each for each in self.tools if shutil.which(each) is None and not Path(each).is_file()]
 
 
-def jar() -> str:
-    """openapi-generator, which also holds the Jackson that generated Java needs."""
-    found = ENVIRONMENT.glob("lib/python*/site-packages/openapi_generator_cli/openapi-generator.jar")
-    return str(next(found, "openapi-generator.jar"))
-
-
-def openapi_generator(generator: str, *options: str) -> Command:
-    return ["java", "-jar", jar(), "generate", "-g", generator, "-i", CONTRACT, "-o", ".", *options]
+def documented(generator: str) -> Command:
+    """The command that docs/clients.md shows for openapi-generator, with this contract and the current folder."""
+    text = (ROOT / "docs" / "clients.md").read_text(encoding="utf-8").replace("\\\n", "")
+    command = re.search(rf"^\$ (openapi-generator-cli generate -g {generator} .+)$", text, re.MULTILINE)
+    assert command is not None, f"docs/clients.md shows no command for {generator}"
+    replaced = {"openapi.yaml": CONTRACT, "sessions": "."}
+    return [replaced.get(word, word) for word in command[1].split()]
 
 
 def program(name: str) -> str:
     return str(PROGRAMS / name)
+
+
+def java_libraries() -> str:
+    """Where generated Java finds Jackson, which openapi-generator's jar holds, and the annotations."""
+    jar = next(ENVIRONMENT.glob("lib/python*/site-packages/openapi_generator_cli/openapi-generator.jar"), "")
+    return f"{jar}:{JAKARTA}"
 
 
 MYPY = ["mypy", "--strict", "--follow-imports=silent", "--config-file", os.devnull]
@@ -54,16 +60,14 @@ CLIENTS: dict[str, Client] = {
     "openapi-python-client": Client(
         generate=[
             "openapi-python-client", "generate", "--path", CONTRACT, "--output-path", "sessions_client",
-            "--meta", "none", "--overwrite", "--fail-on-warning",
+            "--meta", "none", "--fail-on-warning",
         ],
         # Its client.py, the same for every contract, does not pass.
         compile=[[*MYPY, "sessions_client/api", "sessions_client/models", program("openapi_python_client.py")]],
         run=["python", program("openapi_python_client.py")],
     ),
     "openapi-generator python": Client(
-        generate=openapi_generator(
-            "python", "--package-name", "sessions_client", "--reserved-words-mappings", "date=date"
-        ),
+        generate=documented("python"),
         # The generated code is not annotated throughout, so it passes its own configuration, and the program the strict one.
         compile=[
             ["mypy", "--config-file", "pyproject.toml", "-p", "sessions_client"],
@@ -73,28 +77,29 @@ CLIENTS: dict[str, Client] = {
         tools=("java",),
     ),
     "openapi-generator java": Client(
-        generate=openapi_generator(
-            "java", "--library", "native",
-            "--additional-properties", "openApiNullable=false,useJakartaEe=true,containerDefaultToNull=true",
-        ),
+        generate=documented("java"),
         # The generated code uses a method that Jackson deprecates; Jackson's optional annotations are not in the jar.
         compile=[
             ["javac", "-encoding", "UTF-8", "-proc:none", "-Xlint:all,-deprecation,-classfile", "-Werror",
-             "-cp", f"{jar()}:{JAKARTA}", "-sourcepath", "src/main/java", "-d", "classes", program("Checks.java")],
+             "-cp", java_libraries(), "-sourcepath", "src/main/java", "-d", "classes", program("Checks.java")],
         ],
-        run=["java", "-Dfile.encoding=UTF-8", "-cp", f"classes:{jar()}:{JAKARTA}", "Checks"],
-        tools=("java", "javac", str(JAKARTA)),
+        run=["java", "-Dfile.encoding=UTF-8", "-cp", f"classes:{java_libraries()}", "Checks"],
+        tools=("java", "javac", JAKARTA),
         untyped=("naive date-times",),
     ),
     "openapi-generator go": Client(
-        generate=openapi_generator("go", "--git-host", "sdk.test", "--git-user-id", "clients", "--git-repo-id", "sessions"),
+        generate=documented("go"),
         compile=[["go", "vet", "."], ["go", "vet", program("checks.go")]],
         run=["go", "run", program("checks.go")],
         tools=("java", "go"),
         untyped=("naive date-times",),
     ),
-    "openapi-generator csharp": Client(generate=openapi_generator("csharp"), tools=("java",)),
+    "openapi-generator csharp": Client(generate=documented("csharp"), tools=("java",)),
 }  # fmt: skip
+
+
+def folder_of(name: str) -> Path:
+    return ROOT / ".sdk" / name.replace(" ", "-")
 
 
 def generate(name: str) -> str:
@@ -105,12 +110,8 @@ def generate(name: str) -> str:
     return execute(name, CLIENTS[name].generate)
 
 
-def folder_of(name: str) -> Path:
-    return ROOT / ".sdk" / name.replace(" ", "-")
-
-
 def execute(name: str, command: Command, **variables: str) -> str:
-    """Run a command in the folder of a client, without the proxies of this machine, and return what it printed.
+    """Run a command in the folder of a client, without the proxies of this machine, and return its standard output.
 
     Raises:
         AssertionError: if it fails, with all that it printed.

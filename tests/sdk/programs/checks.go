@@ -11,7 +11,7 @@ import (
 	"sort"
 	"time"
 
-	sessions "sdk.test/clients/sessions"
+	sessions "git.example/you/sessions"
 )
 
 const workspace = "507f191e810c19729de860ea"
