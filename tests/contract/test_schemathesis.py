@@ -1,7 +1,7 @@
 """The server against its contract, tested by Schemathesis over HTTP, with every check and every phase on.
 
-`make fuzz` does so on both engines, more often and for as long as one likes. The run of a client team, without this project's
-configuration, is a recipe: see tests/sdk/recipes.
+`make fuzz` does so on both engines, with more requests. tests/sdk/recipes has the run of a client team, which has no
+configuration.
 """
 
 from collections.abc import Iterator
