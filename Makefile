@@ -131,4 +131,4 @@ lock: $(VENV)/dev.stamp ## write the lock files anew from pyproject.toml: versio
 	done || true
 
 clean: ## remove the environment and every cache
-	rm -rf $(VENV) $(PEERS) $(GENERATORS) .bench .sdk bench/peers/node/node_modules $(LINTERS)/node_modules $(TYPESCRIPT)/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) $(GENERATORS) .bench .sdk bench/peers/node/node_modules $(LINTERS)/node_modules $(TYPESCRIPT)/node_modules $(TYPESCRIPT)/.sdk .mypy_cache .ruff_cache .pytest_cache .hypothesis
