@@ -144,4 +144,4 @@ lock: $(VENV)/dev.stamp ## update the lock files from pyproject.toml: versions a
 	done || true
 
 clean: ## remove the environment and every cache
-	rm -rf $(VENV) $(PEERS) $(GENERATORS) .bench .sdk bench/peers/node/node_modules $(LINTERS)/node_modules $(TYPESCRIPT)/node_modules $(RECIPES)/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) $(GENERATORS) .bench .sdk bench/peers/node/node_modules $(LINTERS)/node_modules $(TYPESCRIPT)/node_modules $(TYPESCRIPT)/.sdk $(RECIPES)/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
