@@ -378,7 +378,7 @@ def test_two_imports_at_once_come_one_after_the_other(database_url: str) -> None
 def test_a_changed_session_that_another_program_removes_meanwhile_is_written_anew(postgresql_databases: Databases) -> None:
     url = postgresql_databases.migrated()
     run(url, lines(document("1"), document("2")))
-    waiting = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'UPDATE sessions%'"
+    waiting = "SELECT 1 FROM pg_locks WHERE NOT granted AND transactionid = pg_current_xact_id()::xid"
 
     async def remove_while_importing() -> ImportResult:
         database, other = Database(url), Database(url)
