@@ -1,4 +1,4 @@
-# Two commands to know: `make run` starts the server with demo data, `make test` runs every test.
+# Two commands to know: `make run` starts the server with demo data, `make test` runs the tests. `make help` lists all.
 
 PYTHON ?= python3
 VENV := .venv
@@ -9,9 +9,13 @@ PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
 LINTERS := tests/contract/node
 TYPESCRIPT := tests/sdk/typescript
+RECIPES := tests/sdk/recipes
 FUZZ_SECONDS ?= 600
 
-.PHONY: setup run test faults scale check lint-contract contract sdk mutants fuzz bench profile workers verification-cost lock clean
+.PHONY: help setup run test faults soak scale check fmt lint-contract contract sdk mutants fuzz bench profile workers verification-cost lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' Makefile
 
 # The environment is made anew when the locked requirements or the project's own metadata change.
 $(VENV)/run.stamp: requirements/run.txt pyproject.toml
@@ -27,28 +31,36 @@ $(VENV)/dev.stamp: requirements/dev.txt $(VENV)/run.stamp
 	@$(PIP) install --require-hashes -r requirements/dev.txt
 	@touch $@
 
-setup: $(VENV)/dev.stamp ## make .venv with everything that development needs
+setup: $(VENV)/dev.stamp ## install everything that development needs into .venv
 
 run: $(VENV)/run.stamp ## start the server with demo data, and print how to call it
 	@exec $(BIN)/sessions-api demo
 
-test: $(VENV)/dev.stamp ## run every test but those that wait long
+test: $(VENV)/dev.stamp ## run the tests, except the slow ones
 	$(BIN)/pytest
 
-faults: $(VENV)/dev.stamp ## run the slow tests, in which PostgreSQL, a proxy or the server stops, restarts or goes silent
+faults: $(VENV)/dev.stamp ## run the slow tests, in which PostgreSQL, a proxy or the server fails
 	$(BIN)/pytest -m slow
 
-scale: $(VENV)/dev.stamp ## how long lists take with a million sessions of three, on both engines (five minutes, 6 GB of disk)
+soak: $(VENV)/dev.stamp ## send 500,000 mixed requests, and compare memory and descriptors before and after
+	SOAK_REQUESTS=500000 $(BIN)/pytest -m slow -n 0 tests/faults/test_soak.py
+
+scale: $(VENV)/dev.stamp ## measure lists with a million sessions, on both engines (5 minutes, 6 GB of disk)
 	$(BIN)/python -m tests.scale
 
-check: $(VENV)/dev.stamp lint-contract ## lint, types and the contract
+fmt: $(VENV)/dev.stamp ## format the code, and fix what the linter can fix
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+check: $(VENV)/dev.stamp lint-contract ## run the linters, the type checker and the contract's checks
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/sessions-api check --contract-only
+	$(BIN)/python -m tests.contract.compatibility
 
 # Spectral and Redocly are installed into an ignored folder, from a lock file. Their exceptions are in $(LINTERS)/*.yaml.
-lint-contract: $(VENV)/dev.stamp ## lint the contract: openapi-spec-validator, and Spectral, OWASP and Redocly where node is found
+lint-contract: $(VENV)/dev.stamp ## lint the contract: openapi-spec-validator; Spectral and Redocly where node is found
 	$(BIN)/openapi-spec-validator openapi/openapi.yaml
 	@if command -v node >/dev/null && command -v npm >/dev/null; then \
 	  set -e; \
@@ -80,10 +92,10 @@ bench: $(VENV)/run.stamp $(PEERS)/bench.stamp ## measure the server beside other
 profile: $(VENV)/run.stamp $(PEERS)/bench.stamp ## show where the server spends its time
 	@$(PEERS)/bin/python -W "ignore:XDG_RUNTIME_DIR is not set" -m bench.profile $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SESSIONS),--sessions $(SESSIONS)) $(if $(ONLY),--only $(ONLY))
 
-contract: $(VENV)/dev.stamp ## ask a server process 5,000 questions from its contract, on SQLite and on PostgreSQL
+contract: $(VENV)/dev.stamp ## send 5,000 requests that Schemathesis generates, on SQLite and on PostgreSQL
 	$(BIN)/python -W ignore -m tests.contract.fuzz --seeds 3 --examples 250 --least 5000
 
-fuzz: $(VENV)/dev.stamp ## the same for as long as one likes: make fuzz FUZZ_SECONDS=3600
+fuzz: $(VENV)/dev.stamp ## the same for FUZZ_SECONDS
 	$(BIN)/python -W ignore -m tests.contract.fuzz --seconds $(FUZZ_SECONDS)
 
 # The generators of Python, Java, C# and Go clients, with what the Python clients import.
@@ -93,30 +105,31 @@ $(GENERATORS)/sdk.stamp: requirements/sdk.txt
 	@$(GENERATORS)/bin/pip --disable-pip-version-check --quiet install --require-hashes -r requirements/sdk.txt
 	@touch $@
 
-$(TYPESCRIPT)/node_modules/.package-lock.json: $(TYPESCRIPT)/package-lock.json
-	@echo "Installing the locked generators of TypeScript clients into $(TYPESCRIPT)/node_modules ..."
-	@npm ci --prefix $(TYPESCRIPT) --ignore-scripts --no-audit --no-fund --loglevel error
+# The generators of TypeScript clients, and the tools of docs/ci-recipes.md.
+$(addsuffix /node_modules/.package-lock.json,$(TYPESCRIPT) $(RECIPES)): %/node_modules/.package-lock.json: %/package-lock.json
+	@echo "Installing the locked packages of $* ..."
+	@npm ci --prefix $* --ignore-scripts --no-audit --no-fund --loglevel error
 	@touch $@
 
 sdk: $(VENV)/dev.stamp $(GENERATORS)/sdk.stamp ## generate clients into .sdk, and run each against the server
 	@if command -v node >/dev/null && command -v npm >/dev/null; then \
-	  $(MAKE) --no-print-directory $(TYPESCRIPT)/node_modules/.package-lock.json; \
+	  $(MAKE) --no-print-directory $(addsuffix /node_modules/.package-lock.json,$(TYPESCRIPT) $(RECIPES)); \
 	else \
-	  echo "TypeScript clients are left out: there is no node with npm."; \
+	  echo "TypeScript clients, Prism and Newman are left out: there is no node with npm."; \
 	fi
 	$(BIN)/pytest -m sdk --dist loadfile tests/sdk
 
-mutants: $(VENV)/dev.stamp ## make seeded mistakes in the security path, each of which a test has to notice
+mutants: $(VENV)/dev.stamp ## plant bugs in the security code, and verify that a test fails on each
 	$(BIN)/python -m tests.mutants
 
 workers: $(VENV)/run.stamp $(PEERS)/bench.stamp ## measure one worker beside two
 	@$(PEERS)/bin/python -W "ignore:XDG_RUNTIME_DIR is not set" -m bench.workers $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS)) \
 	  $(if $(SESSIONS),--sessions $(SESSIONS)) $(if $(ONLY),--only $(ONLY))
 
-verification-cost: $(VENV)/dev.stamp ## the cost of the first and of a cached verification of a token, by algorithm
+verification-cost: $(VENV)/dev.stamp ## measure the verification of a token, by algorithm
 	$(BIN)/python -W ignore -m bench.verification
 
-lock: $(VENV)/dev.stamp ## write the lock files anew from pyproject.toml: versions and hashes, no addresses
+lock: $(VENV)/dev.stamp ## update the lock files from pyproject.toml: versions and hashes, no addresses
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 	  --group run --output-file requirements/run.txt pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
@@ -125,10 +138,10 @@ lock: $(VENV)/dev.stamp ## write the lock files anew from pyproject.toml: versio
 	  --group bench --constraint requirements/run.txt --output-file requirements/bench.txt pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 	  --group sdk --output-file requirements/sdk.txt # without the server, so no pyproject.toml
-	command -v npm >/dev/null && for folder in bench/peers/node $(LINTERS) $(TYPESCRIPT); do \
+	command -v npm >/dev/null && for folder in bench/peers/node $(LINTERS) $(TYPESCRIPT) $(RECIPES); do \
 	  npm install --prefix $$folder --package-lock-only --ignore-scripts --loglevel error \
 	  && $(BIN)/python -c 'import json, pathlib, sys; file = pathlib.Path(sys.argv[1], "package-lock.json"); lock = json.loads(file.read_text()); [package.pop("funding", None) for package in lock["packages"].values()]; file.write_text(json.dumps(lock, indent=2) + "\n")' $$folder; \
 	done || true
 
 clean: ## remove the environment and every cache
-	rm -rf $(VENV) $(PEERS) $(GENERATORS) .bench .sdk bench/peers/node/node_modules $(LINTERS)/node_modules $(TYPESCRIPT)/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) $(GENERATORS) .bench .sdk bench/peers/node/node_modules $(LINTERS)/node_modules $(TYPESCRIPT)/node_modules $(TYPESCRIPT)/.sdk $(RECIPES)/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -14,7 +14,7 @@ import jwt
 
 from handlers.keys import Key, StaticKeys, secret_key
 from handlers.rules import TokenRules
-from handlers.security import token_verifier
+from handlers.tokens import token_verifier
 from tests.conftest import SECRET, WORKSPACE
 from tests.signers import ec_key, ed448_key, ed25519_key, rsa_key
 

@@ -1,20 +1,35 @@
 """One database: SQLite in a file, or PostgreSQL. Requests read from its pool; commands write in transactions."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import cached_property
 from typing import Any
 
-from sqlalchemy import event, make_url
+from sqlalchemy import URL, event
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from db.database_url import is_postgresql, require_usable, sqlite_file
+from db import postgresql_url
 from db.errors import DatabaseNotReady, DatabaseUnavailable, unavailable_on_driver_errors
-from db.limits import BUSY_TIMEOUT, SILENCE
-from db.pools import STATEMENT_TIMEOUT, Connection, create_pool
-from db.postgresql_servers import ServerConnection, Servers, until_silent
+from db.limits import BUSY_TIMEOUT, STATEMENT_TIMEOUT
+from db.pools import Connection, Pool
+from db.postgresql import PostgreSQLReader
+from db.postgresql_servers import Servers
+from db.sqlite import SQLiteFile, SQLiteReader
+
+
+def require_usable(url: str) -> None:
+    """Make sure that a URL names a database that this program can use. Nothing is opened.
+
+    Raises:
+        ValueError: when it does not; the message says why, and never repeats the URL, which may hold a password.
+    """
+    if is_postgresql(url):
+        postgresql_url.parse(url)
+    elif url.startswith("sqlite:"):
+        SQLiteFile(url)
+    else:
+        raise ValueError("is not a database URL such as sqlite:///sessions.sqlite3 or postgresql://user@host/database")
 
 
 class Database:
@@ -28,7 +43,8 @@ class Database:
         """
         require_usable(url)
         self._url = url
-        self._pool = create_pool(url, statement_timeout=statement_timeout)
+        reader = (PostgreSQLReader if is_postgresql(url) else SQLiteReader)(url, statement_timeout)
+        self._pool = Pool(reader.connect)
 
     def acquire(self) -> AbstractAsyncContextManager[Connection]:
         """Acquire a connection for reading; see `db.pools.Pool`."""
@@ -42,11 +58,13 @@ class Database:
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
         """Acquire a connection for writing: everything is committed at the end, or nothing when the block raises.
 
+        Statements may take as long as they need.
+
         Raises:
-            DatabaseUnavailable: when the database cannot be reached, or stops answering meanwhile.
+            DatabaseUnavailable: when the database cannot be reached, or the connection is lost meanwhile.
         """
         with unavailable_on_driver_errors():
-            async with self._engine.begin() as connection, _ended_if_silent(connection):
+            async with self._engine.begin() as connection:
                 yield connection
 
     async def close(self) -> None:
@@ -59,40 +77,21 @@ class Database:
 
     @cached_property
     def _engine(self) -> AsyncEngine:
-        return _postgresql(self._url) if is_postgresql(self._url) else _sqlite(self._url)
+        if not is_postgresql(self._url):
+            return _sqlite(SQLiteFile(self._url))
+        # SQLAlchemy has no room for several hosts and target_session_attrs.
+        return create_async_engine("postgresql+asyncpg://", async_creator=Servers(self._url).connect)
 
 
-@asynccontextmanager
-async def _ended_if_silent(connection: AsyncConnection) -> AsyncIterator[None]:
-    """End the connection when its server is silent. Statements that write have no other limit."""
-    driver: Any = (await connection.get_raw_connection()).driver_connection
-    if not isinstance(driver, ServerConnection):  # SQLite has no server
-        yield
-        return
-
-    async def watch() -> None:
-        await asyncio.sleep(SILENCE)
-        await until_silent(driver.address)
-        driver.terminate()
-
-    watching = asyncio.create_task(watch())
-    try:
-        yield
-    finally:
-        watching.cancel()
+def is_postgresql(url: str) -> bool:
+    return url.startswith(("postgresql:", "postgres:"))
 
 
-def _postgresql(url: str) -> AsyncEngine:
-    # SQLAlchemy has no room for several hosts and target_session_attrs.
-    return create_async_engine("postgresql+asyncpg://", async_creator=Servers(url).connect)
-
-
-def _sqlite(url: str) -> AsyncEngine:
-    file = sqlite_file(url)
-    if make_url(url).query.get("mode", "rw") == "ro" or "immutable" in make_url(url).query:
+def _sqlite(file: SQLiteFile) -> AsyncEngine:
+    if file.is_read_only:
         raise DatabaseNotReady("its URL opens the file for reading only; name another in SESSIONS_WRITER_DATABASE_URL")
-    if not file.parent.is_dir():  # SQLite's own message would not say which folder
-        raise DatabaseUnavailable(f"there is no folder {file.parent} for the database file {file.name}")
+    if not file.path.parent.is_dir():  # SQLite's own message would not say which folder
+        raise DatabaseUnavailable(f"there is no folder {file.path.parent} for the database file {file.path.name}")
 
     def prepare(connection: Any, _entry: ConnectionPoolEntry) -> None:
         # sqlite3 would open a transaction of its own at the first INSERT, after the reads that it should protect.
@@ -109,9 +108,8 @@ def _sqlite(url: str) -> AsyncEngine:
         # The write lock from the first statement on: two writers wait for each other instead of failing halfway.
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
-    engine = create_async_engine(
-        make_url(url).set(drivername="sqlite+aiosqlite", query={}), connect_args={"timeout": BUSY_TIMEOUT}
-    )
+    url = URL.create("sqlite+aiosqlite", database=str(file.path))
+    engine = create_async_engine(url, connect_args={"timeout": BUSY_TIMEOUT})
     event.listen(engine.sync_engine, "connect", prepare)
     event.listen(engine.sync_engine, "begin", begin)
     return engine

@@ -25,35 +25,31 @@ class TooManySnapshots(Exception):
 DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, exc.SQLAlchemyError, sqlite3.Error)
 """What the drivers raise. Most of it is turned into the classes above; the rest is a mistake of this program."""
 
+LOST_STATEMENT = (
+    "the pooler in front of PostgreSQL mixes up the prepared statements of its clients: it must be in session mode, or be"
+    " PgBouncer 1.21 or newer with max_prepared_statements"
+)
 # SQLSTATEs and their classes (PostgreSQL documentation, appendix A): connection exceptions, a refused login, a missing
 # database, insufficient resources, operator intervention (statement timeout, shutdown), system errors, a missing table, a
 # server that has become read-only.
 _UNAVAILABLE_SQLSTATES = ("08", "28", "3D", "53", "57", "58", "XX", "42P01", "25006")
-_LOST_STATEMENT = "a pooler that loses prepared statements must be in session mode, or be PgBouncer 1.21 or newer"
-_NOT_READY_SQLSTATES = {
+_ADVICE = {
     "42501": (
         "the role needs SELECT on workspaces, sessions, session_services and sessions_api_version to read, INSERT, UPDATE"
         " and DELETE to import, and CREATE on the schema to migrate"
     ),
     "25006": "writing needs the primary and a role that may write: name them in SESSIONS_WRITER_DATABASE_URL",
-    "42P05": _LOST_STATEMENT,
-    "26000": _LOST_STATEMENT,
+    "42P05": LOST_STATEMENT,
+    "26000": LOST_STATEMENT,
 }
-_UNAVAILABLE_SQLITE = frozenset(
-    {
-        sqlite3.SQLITE_BUSY,
-        sqlite3.SQLITE_CANTOPEN,
-        sqlite3.SQLITE_CORRUPT,
-        sqlite3.SQLITE_FULL,
-        sqlite3.SQLITE_INTERRUPT,
-        sqlite3.SQLITE_IOERR,
-        sqlite3.SQLITE_LOCKED,
-        sqlite3.SQLITE_NOMEM,
-        sqlite3.SQLITE_NOTADB,
-        sqlite3.SQLITE_PERM,
-        sqlite3.SQLITE_PROTOCOL,
-        sqlite3.SQLITE_READONLY,
-    }
+# All others mean that the file cannot be used now. A missing table has the code of a mistake in SQL.
+_OUR_MISTAKES_ON_SQLITE = (
+    sqlite3.SQLITE_ERROR,
+    sqlite3.SQLITE_TOOBIG,
+    sqlite3.SQLITE_CONSTRAINT,
+    sqlite3.SQLITE_MISMATCH,
+    sqlite3.SQLITE_MISUSE,
+    sqlite3.SQLITE_RANGE,
 )
 
 
@@ -66,8 +62,7 @@ class unavailable_on_driver_errors:  # noqa: N801 - reads as a statement where i
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _traceback: object) -> None:
         if error is None or isinstance(error, DatabaseUnavailable):
             return
-        advice = _NOT_READY_SQLSTATES.get(sqlstate(error) or "")
-        if advice is not None:
+        if advice := _ADVICE.get(sqlstate(error) or ""):
             raise DatabaseNotReady(f"{words_of(error)}; {advice}") from error
         if _is_unavailable(error):
             raise DatabaseUnavailable(words_of(error)) from error
@@ -80,16 +75,12 @@ def words_of(error: BaseException) -> str:
 
 def sqlstate(error: BaseException) -> str | None:
     """The SQLSTATE of an error of PostgreSQL."""
-    found = getattr(_cause(error), "sqlstate", None)
-    return str(found) if found else None
+    return getattr(_cause(error), "sqlstate", None)
 
 
 def _cause(error: BaseException) -> BaseException:
     """The driver's own error: SQLAlchemy wraps it in classes of its own."""
-    while type(error).__module__.startswith("sqlalchemy"):
-        cause = getattr(error, "orig", None) or error.__cause__
-        if cause is None:
-            break
+    while type(error).__module__.startswith("sqlalchemy") and (cause := getattr(error, "orig", None) or error.__cause__):
         error = cause
     return error
 
@@ -100,12 +91,11 @@ def _is_unavailable(error: BaseException) -> bool:
     match cause := _cause(error):
         case asyncpg.InterfaceError():
             # asyncpg has one class for a lost connection and for our own mistakes, such as a wrong number of arguments.
-            return "connect" in str(cause) or "pool is clos" in str(cause)
-        case asyncpg.InternalClientError() | OSError() | TimeoutError():
+            return "connect" in str(cause)
+        case asyncpg.InternalClientError() | OSError():
             return True
         case sqlite3.Error():
-            code = getattr(cause, "sqlite_errorcode", None)
-            # "no such table" has no code of its own.
-            return code is not None and (code & 0xFF in _UNAVAILABLE_SQLITE or str(cause).startswith("no such table"))
+            code = getattr(cause, "sqlite_errorcode", sqlite3.SQLITE_MISUSE) & 0xFF
+            return code not in _OUR_MISTAKES_ON_SQLITE or str(cause).startswith("no such table")
         case _:
             return (sqlstate(cause) or "").startswith(_UNAVAILABLE_SQLSTATES)

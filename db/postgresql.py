@@ -1,221 +1,102 @@
 """Reading from PostgreSQL, through asyncpg."""
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
-from functools import cached_property
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
-from weakref import WeakSet
 
 import asyncpg
 
-from db.errors import DatabaseNotReady, DatabaseUnavailable, TooManySnapshots, unavailable_on_driver_errors
-from db.limits import CLOSE_TIMEOUT, CONNECTION_WAIT, CONNECTIONS, SILENCE, SNAPSHOTS
-from db.postgresql_servers import ServerConnection, Servers, until_silent
+from db.errors import LOST_STATEMENT, DatabaseNotReady
+from db.limits import CLOSE_TIMEOUT, STATEMENT_GRACE
+from db.postgresql_servers import ServerConnection, Servers
 
 # Lists are read along indexes, by plans that are made once for all values. PostgreSQL overestimates what some of them cost,
 # and would start its compiler (jit) and parallel workers. Citus finds the shard of a statement by its values, so it needs a
 # plan for each.
-_SETTINGS = """(VALUES
-  ('default_transaction_read_only', 'on'),
-  ('statement_timeout', '{statement_timeout}'),
-  ('enable_seqscan', 'off'),
-  ('enable_bitmapscan', 'off'),
-  ('jit', 'off'),
-  ('max_parallel_workers_per_gather', '0'),
-  ('plan_cache_mode', CASE WHEN to_regproc('citus_version') IS NULL THEN 'force_generic_plan' ELSE 'auto' END)
-) AS needed (name, value)"""
-_SET = "SELECT set_config(name, value, false) FROM {settings}"
-# The process that serves the connection, the settings that do not hold, and whether this very statement is prepared under
-# the name that asyncpg gave it.
-_CHECK = """
-SELECT pg_backend_pid(),
-  array(
-    SELECT name FROM {settings} JOIN pg_settings USING (name)
-    WHERE NOT CASE name
-      WHEN 'statement_timeout' THEN setting::bigint BETWEEN 1 AND value::bigint
-      ELSE setting = value
-    END
-  ),
-  EXISTS (SELECT FROM pg_prepared_statements WHERE starts_with(name, '__asyncpg'))
+_SETTINGS = {
+    "default_transaction_read_only": "on",
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "jit": "off",
+    "max_parallel_workers_per_gather": "0",
+}
+_FIRST_LOOK = """
+SELECT pg_backend_pid(), quote_ident(current_user), to_regproc('citus_version') IS NOT NULL,
+  EXISTS (SELECT FROM pg_prepared_statements WHERE starts_with(name, '__asyncpg') AND right(name, length($1)) <> $1)
 """
-
-_GRACE = 2
-"""Seconds beyond the statement timeout after which a statement is given up."""
+_SET = "SELECT set_config(name, value, false) FROM unnest($1::text[], $2::text[]) AS setting (name, value)"
+# What holds now, and what holds for every new connection of the role.
+_SHOW = "SELECT name, setting, reset_val FROM pg_settings WHERE name = ANY ($1)"
 
 
 class PostgreSQLConnection:
-    """One connection of a pool."""
+    """One connection."""
 
     engine = "postgresql"
+    begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
-    def __init__(self, connection: Any, end_if_silent: Callable[[Any], Coroutine[Any, Any, None]]) -> None:
+    def __init__(self, connection: ServerConnection) -> None:
         self._connection = connection
-        self._end_if_silent = end_if_silent
+        self._is_idle = True
 
     async def fetch(self, text: str, parameters: Sequence[Any]) -> Sequence[Sequence[Any]]:
-        with self.watched():
-            rows: Sequence[Sequence[Any]] = await self._connection.fetch(text, *parameters)
+        self._is_idle = False
+        rows: Sequence[Sequence[Any]] = await self._connection.fetch(text, *parameters)
+        self._is_idle = True
         return rows
 
-    @contextmanager
-    def watched(self) -> Iterator[None]:
-        """End the connection when its server is silent, or its statement takes longer than the statement timeout."""
-        watch: asyncio.Task[None] | None = None
-        loop = asyncio.get_running_loop()
+    def is_usable(self) -> bool:
+        return self._is_idle and not self._connection.is_closed()
 
-        def begin() -> None:
-            nonlocal watch
-            watch = loop.create_task(self._end_if_silent(self._connection))
-
-        timer = loop.call_later(SILENCE, begin)
-        try:
-            yield
-        except TimeoutError:
-            self._connection.terminate()
-            raise
-        finally:
-            timer.cancel()
-            if watch is not None:
-                watch.cancel()
+    async def close(self) -> None:
+        with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            await self._connection.close(timeout=CLOSE_TIMEOUT)
 
 
-class PostgreSQLPool:
-    """The connections of one process to PostgreSQL servers."""
+class PostgreSQLReader:
+    """Opens connections that read from the servers that a URL names."""
 
     def __init__(self, url: str, statement_timeout: int) -> None:
         self._servers = Servers(url)
         self._statement_timeout = statement_timeout
-        self._connections: WeakSet[ServerConnection] = WeakSet()
-        self._snapshots = asyncio.Semaphore(SNAPSHOTS)
-        self._closed = False
 
-    @asynccontextmanager
-    async def acquire(self) -> AsyncIterator[PostgreSQLConnection]:
-        with unavailable_on_driver_errors():
-            async with self._acquired(await self._pool) as connection:
-                yield PostgreSQLConnection(connection, self._end_if_silent)
+    async def connect(self) -> PostgreSQLConnection:
+        command_timeout = self._statement_timeout + STATEMENT_GRACE
+        return PostgreSQLConnection(await self._servers.connect(self._prepare, command_timeout=command_timeout))
 
-    @asynccontextmanager
-    async def snapshot(self) -> AsyncIterator[PostgreSQLConnection]:
-        if self._snapshots.locked():
-            raise TooManySnapshots
-        async with self._snapshots:
-            with unavailable_on_driver_errors():
-                async with self._acquired(await self._snapshot_pool) as connection:
-                    watched = PostgreSQLConnection(connection, self._end_if_silent)
-                    transaction = connection.transaction(isolation="repeatable_read", readonly=True)
-                    with watched.watched():
-                        await transaction.start()
-                    try:
-                        yield watched
-                    finally:
-                        if not connection.is_closed():
-                            with watched.watched():
-                                await transaction.rollback()
-
-    @asynccontextmanager
-    async def _acquired(self, pool: Any) -> AsyncIterator[Any]:
-        try:
-            connection = await pool.acquire(timeout=CONNECTION_WAIT)
-        except TimeoutError as error:
-            raise DatabaseUnavailable(f"there was no free connection within {CONNECTION_WAIT} s") from error
-        try:
-            yield connection
-        finally:
-            await pool.release(connection, timeout=CLOSE_TIMEOUT)
-
-    async def close(self) -> None:
-        self._closed = True
-        for name in ("_pool", "_snapshot_pool"):
-            if pool := vars(self).pop(name, None):
-                with suppress(TimeoutError):  # asyncpg has ended the connections by then
-                    async with asyncio.timeout(CLOSE_TIMEOUT):
-                        await pool.close()
-
-    # Both are made when they are first needed, since they belong to the event loop that they are made in.
-
-    @cached_property
-    def _pool(self) -> Any:
-        return self._create_pool(CONNECTIONS)
-
-    @cached_property
-    def _snapshot_pool(self) -> Any:
-        return self._create_pool(SNAPSHOTS)
-
-    def _create_pool(self, size: int) -> Any:
-        if self._closed:
-            raise DatabaseUnavailable("the connections have been closed")
-        return asyncpg.create_pool(
-            min_size=0,
-            max_size=size,
-            connect=self._connect,
-            connection_class=ServerConnection,
-            reset=_keep,
-            command_timeout=self._statement_timeout + _GRACE,
-        )
-
-    async def _connect(self, *_: object, **options: Any) -> ServerConnection:
-        connection = await self._servers.connect(self._prepare, **options)
-        self._connections.add(connection)
-        return connection
-
-    async def _end_if_silent(self, connection: Any) -> None:
-        """Wait until the server of a connection is silent, and end all connections to it."""
-        await until_silent(connection.address)
-        for each in list(self._connections):
-            if each.address == connection.address:
-                each.terminate()
-
-    async def _prepare(self, connection: ServerConnection, connect_again: Callable[[], Awaitable[ServerConnection]]) -> None:
-        settings = _SETTINGS.format(statement_timeout=self._statement_timeout * 1000)
-        check = _CHECK.format(settings=settings)
-        process, missing, is_prepared_by_name = await connection.fetchrow(check)
-        if process != connection.get_server_pid() and await _shares_processes(process, connect_again):
-            _require_fit_for_sharing(missing, is_prepared_by_name=is_prepared_by_name)
-        elif missing:
-            await connection.execute(_SET.format(settings=settings))
-            _, missing, _ = await connection.fetchrow(check)
-            if missing:
-                raise DatabaseNotReady(f"PostgreSQL, or the pooler in front of it, does not keep {_listed(missing)}")
+    async def _prepare(self, connection: ServerConnection) -> None:
+        look = await connection.fetchrow(_FIRST_LOOK, connection.token)
+        process, role, is_on_citus, has_statements_of_others = look
+        settings = {
+            **_SETTINGS,
+            "plan_cache_mode": "auto" if is_on_citus else "force_generic_plan",
+            "statement_timeout": str(self._statement_timeout * 1000),
+        }
+        # A pooler has a key of its own for the cancellation of statements, so the process that it names is another one.
+        if process == connection.get_server_pid():
+            await connection.fetch(_SET, list(settings), list(settings.values()))
+        else:
+            await _require_settings_of_role(connection, role, settings)
+            if has_statements_of_others:
+                raise DatabaseNotReady(LOST_STATEMENT)
         # The bytes of a json column as they are stored.
         await connection.set_type_codec("json", schema="pg_catalog", encoder=bytes, decoder=bytes, format="binary")
 
 
-async def _shares_processes(process: int, connect_again: Callable[[], Awaitable[ServerConnection]]) -> bool:
-    """Whether a pooler lets several connections share a process of the server: not a session, but a transaction each.
+async def _require_settings_of_role(connection: ServerConnection, role: str, settings: dict[str, str]) -> None:
+    """Refuse a pooler unless each of its connections has the settings from its beginning.
 
-    Then the idle process of one connection serves the next.
+    A pooler may execute each statement on another connection to PostgreSQL. A setting that is made on one of them would be
+    missing on the others, and would stay for other programs.
     """
-    try:
-        async with asyncio.timeout(1):  # a pooler that keeps sessions may have no other process left
-            other = await connect_again()
-    except TimeoutError:
-        return False
-    try:
-        return bool(process == await other.fetchval("SELECT pg_backend_pid()", timeout=1))
-    except TimeoutError:
-        return False
-    finally:
-        other.terminate()
-
-
-def _require_fit_for_sharing(missing: Sequence[str], *, is_prepared_by_name: bool) -> None:
-    if is_prepared_by_name:
+    wrong = []
+    for name, *values in await connection.fetch(_SHOW, list(settings)):
+        # A longer statement timeout will do: command_timeout ends the statement.
+        if any(value == "0" if name == "statement_timeout" else value != settings[name] for value in values):
+            wrong.append(name)
+    if wrong:
+        commands = "; ".join(f"ALTER ROLE {role} SET {name} = '{settings[name]}'" for name in sorted(wrong))
         raise DatabaseNotReady(
-            "the pooler in front of PostgreSQL is in transaction mode and loses prepared statements:"
-            " it must be PgBouncer 1.21 or newer with max_prepared_statements, or be in session mode"
+            f"behind a pooler, the settings of a connection must be those of its role; execute {commands}; then make the"
+            " pooler reconnect"
         )
-    if missing:
-        raise DatabaseNotReady(
-            "the pooler in front of PostgreSQL is in transaction mode, so settings must be those of the role: set"
-            f" {_listed(missing)} with ALTER ROLE, as docs/scaling.md says"
-        )
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names)
-
-
-async def _keep(_connection: Any) -> None:
-    """Nothing changes about a connection while it is used, so a round trip that resets it would be for nothing."""

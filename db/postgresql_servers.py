@@ -1,33 +1,27 @@
-"""Connecting to the PostgreSQL servers that a URL names, and asking one of them for a sign of life."""
+"""Connecting to one of the PostgreSQL servers that a URL names."""
 
 import asyncio
 import random
 import socket
-import struct
 from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import Any, TypeAlias
+from uuid import uuid4
 
 import asyncpg
 
 from db.errors import DatabaseNotReady, DatabaseUnavailable, words_of
-from db.limits import SIGN_OF_LIFE_TIMEOUT, SILENCE
 from db.postgresql_url import Host, parse
-
-Prepare: TypeAlias = Callable[["ServerConnection", "Callable[[], Awaitable[ServerConnection]]"], Awaitable[None]]
-"""Prepare a new connection; the second argument makes another one to the same server."""
 
 _SKIPPED = 30
 """Seconds for which a host that was silent is tried after the others."""
-_SSL_REQUEST = struct.pack("!ii", 8, 80877103)
 
 # A server that has taken nothing for 5 seconds, or that does not answer TCP's own question after it, is gone.
 _TCP_OPTIONS = {"TCP_USER_TIMEOUT": 5_000, "TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 2, "TCP_KEEPCNT": 2}
 
 # A host with one of these errors is passed over, as one that refuses to connect is.
 _NEXT_HOST = (
-    OSError,
-    TimeoutError,
+    OSError,  # TimeoutError too
     asyncpg.CannotConnectNowError,
     asyncpg.ConnectionDoesNotExistError,
     asyncpg.TargetServerAttributeNotMatched,
@@ -45,18 +39,27 @@ _MISCONFIGURED = (
 
 
 class ServerConnection(asyncpg.Connection):  # type: ignore[misc] # asyncpg has no types
-    """A connection that notices when the machine of its server is gone."""
+    """A connection that notices when the machine of its server is gone, and that shares no names with other connections."""
 
-    def __init__(self, protocol: Any, transport: Any, loop: Any, address: Any, *others: Any) -> None:
-        super().__init__(protocol, transport, loop, address, *others)
-        self.address: str | tuple[str, int] = address
+    def __init__(self, protocol: Any, transport: Any, *others: Any) -> None:
+        super().__init__(protocol, transport, *others)
+        self.token = uuid4().hex
+        """The end of the names of its prepared statements."""
         found = transport.get_extra_info("socket")
-        if isinstance(address, str) or found is None:
+        if found is None or found.family == socket.AF_UNIX:
             return
         found.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         for name, value in _TCP_OPTIONS.items():
             if hasattr(socket, name):  # not every system has all of them
                 found.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+    def _get_unique_id(self, prefix: str) -> str:
+        # asyncpg's own names repeat in every process. Behind a pooler that mixes connections up, a name could then stand
+        # for the statement of another connection, and its rows would be taken for ours.
+        return f"{super()._get_unique_id(prefix)}{self.token}"
+
+
+Prepare: TypeAlias = Callable[[ServerConnection], Awaitable[None]]
 
 
 class Servers:
@@ -95,21 +98,17 @@ class Servers:
         return sorted(hosts, key=lambda host: self._skipped_until.get(host, 0) > now)
 
     async def _connect_to(self, host: Host, prepare: Prepare | None, **options: Any) -> ServerConnection:
-        async def connect() -> ServerConnection:
-            address = {"host": host.name, "port": host.port}
-            arguments = {"connection_class": ServerConnection, **self._target.arguments, **address, **options}
-            try:
-                connection: ServerConnection = await asyncpg.connect(timeout=None, **arguments)
-            except _MISCONFIGURED as error:
-                raise DatabaseNotReady(words_of(error)) from error
-            except KeyError as error:  # the system has no name for its user
-                raise DatabaseNotReady("its URL names no user") from error
-            return connection
-
-        connection = await connect()
+        address = {"host": host.name, "port": host.port}
+        arguments = {"connection_class": ServerConnection, "timeout": None, **self._target.arguments, **address, **options}
+        try:
+            connection: ServerConnection = await asyncpg.connect(**arguments)
+        except _MISCONFIGURED as error:
+            raise DatabaseNotReady(words_of(error)) from error
+        except KeyError as error:  # the system has no name for its user
+            raise DatabaseNotReady("its URL names no user") from error
         try:
             if prepare is not None:
-                await prepare(connection, connect)
+                await prepare(connection)
         except BaseException:
             connection.terminate()  # close() would wait for a server that may be silent
             raise
@@ -127,27 +126,3 @@ class Servers:
                 reason = str(error)
         count = len(self._target.hosts)
         return f"none of the {count} servers will do: {reason}" if count > 1 else reason
-
-
-async def gives_sign_of_life(address: str | tuple[str, int]) -> bool:
-    """Whether a server answers at all: PostgreSQL and poolers say at once whether they speak TLS."""
-    try:
-        async with asyncio.timeout(SIGN_OF_LIFE_TIMEOUT):
-            connecting = (
-                asyncio.open_unix_connection(address) if isinstance(address, str) else asyncio.open_connection(*address)
-            )
-            reader, writer = await connecting
-            try:
-                writer.write(_SSL_REQUEST)
-                await reader.read(1)
-            finally:
-                writer.transport.abort()
-    except OSError:
-        return False
-    return True
-
-
-async def until_silent(address: str | tuple[str, int]) -> None:
-    """Ask a server for signs of life until it gives none."""
-    while await gives_sign_of_life(address):  # noqa: ASYNC110 - the condition is the server's
-        await asyncio.sleep(SILENCE)

@@ -1,7 +1,6 @@
-"""Checking every document before its bytes leave, and remembering those that passed.
+"""Checks every document before its bytes leave, and remembers the documents that passed.
 
-Whether a document fits the contract depends on its bytes alone. So bytes that have passed need no second check, and bytes
-that are new, changed or planted get one. Documents that fail are not remembered.
+Whether a document fits the contract depends on its bytes alone, so bytes that have passed need no second check.
 """
 
 from collections.abc import Callable
@@ -18,8 +17,7 @@ _OVERHEAD = 100
 class CheckedDocuments:
     """The documents that have passed, in two generations.
 
-    Documents that are read move to the young generation. When it is full, it becomes the old one, and the old one is
-    forgotten.
+    Documents that are read move to the young generation. When it is full, it replaces the old one.
     """
 
     def __init__(self, check: Callable[[bytes], dict[str, Any]], max_size: int = MAX_REMEMBERED_SIZE) -> None:

@@ -1,4 +1,4 @@
-"""How many requests one process works on at the same time."""
+"""The limit on concurrent requests of one process."""
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -7,13 +7,13 @@ from openapi.contract import Operation
 
 
 class Overloaded(Exception):
-    """The process works on as many requests as it may (503)."""
+    """The process is at its limit of concurrent requests (503)."""
 
 
 def limit_concurrency(max_requests: int) -> Step:
-    """Refuse requests to the operations while `max_requests` are being worked on. Pages and health are not counted.
+    """Refuse requests beyond `max_requests` at once: in a queue, every client would wait until it gives up.
 
-    A refusal is immediate: in a queue, every client would wait until it gives up.
+    Requests for pages and health are not counted.
     """
     requests = 0
 

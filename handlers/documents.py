@@ -17,21 +17,18 @@ from openapi.errors import ContractError
 
 
 class Store(Protocol):
-    """What handlers read from."""
+    """Where handlers read from."""
 
     def snapshot(self) -> AbstractAsyncContextManager[Any]:
         """One state of it, to read a long list page after page."""
 
 
 def list_documents(store: Store) -> Step:
-    """Answer a list of documents: whole, or as a stream when it has more than one page and no page was asked for."""
+    """Send a list of documents: as a stream if it has more than one page and the request has no `limit`, otherwise whole."""
 
     def build(operation: Operation, handler: Handler, _next_app: ASGIApp) -> ASGIApp:
         _require_arguments(operation, handler)
-        documents = operation.documents
-        if documents is None:
-            raise ContractError([f"{operation.operation_id} must answer 200 with a list of documents"])
-        checked = CheckedDocuments(documents.check)
+        checked = CheckedDocuments(operation.documents.check)
 
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
             arguments = scope[ARGUMENTS]
@@ -45,7 +42,7 @@ def list_documents(store: Store) -> Step:
             if page.next_cursor is not None:
                 headers.append((b"link", next_page(scope["query_string"], page.next_cursor)))
                 headers.append((b"next-cursor", page.next_cursor.encode()))
-            response = Response(headers, documents.body(page.documents))
+            response = Response(headers, operation.documents.body(page.documents))
             if KEEP in scope:
                 scope[KEEP](response, page.revision)
             await response.send(scope, send)
@@ -56,7 +53,7 @@ def list_documents(store: Store) -> Step:
 
 
 def _require_arguments(operation: Operation, handler: Handler) -> None:
-    """Make sure that a handler takes what the contract gives it beside its store, no more and no less."""
+    """Make sure that a handler takes, after its store, exactly the arguments that the contract gives it."""
     parameters = list(inspect.signature(handler).parameters.values())[1:]
     taken = {parameter.name: parameter.default is parameter.empty for parameter in parameters}
     if taken != operation.parameters.arguments:

@@ -9,14 +9,12 @@ import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from importlib.metadata import version
-from ipaddress import ip_address
 from time import monotonic
 from typing import Any
-from urllib.parse import urlsplit
 
-from httpx import AsyncClient, ConnectError, TransportError
+from httpx import URL, AsyncClient, ConnectError, InvalidURL, TransportError
 
-from handlers.keys import Key, KeysUnavailable, candidates_among, jwk_entries, usable_keys
+from handlers.keys import Key, KeysUnavailable, candidates_among, read_jwks
 
 logger = logging.getLogger("sessions")
 
@@ -28,6 +26,7 @@ _HEADERS = {
     "Accept": "application/json, application/jwk-set+json",
     "Accept-Encoding": "identity",  # MAX_BYTES then bounds the memory too
 }
+_LOOPBACK = re.compile(r"localhost|127(\.[0-9]{1,3}){3}|::1")
 
 
 class _UnexpectedResponse(Exception):
@@ -48,18 +47,12 @@ class JWKSServer:
     url: str = field(repr=False)
     algorithms: frozenset[str]
     _: KW_ONLY
-    lifespan: float = 300
-    """Time from a successful fetch to the next one."""
-    outage: float = 3600
-    """Time for which the set is used beyond its lifespan while every fetch fails."""
-    cooldown: float = 30
-    """Least time from a successful fetch to one that a token with an unknown `kid` starts."""
-    retry: float = 5
-    """Time from a failed fetch to the next one."""
-    timeout: float = 5
-    """Limit for a whole fetch."""
-    max_waiting: int = 64
-    """Requests that may wait for a fetch at a time."""
+    lifespan: float = 300  # from a successful fetch to the next one
+    outage: float = 3600  # how long the set is used beyond its lifespan while every fetch fails
+    cooldown: float = 30  # least time from a successful fetch to one that a token with an unknown `kid` starts
+    retry: float = 5  # from a failed fetch to the next one
+    timeout: float = 5  # for a whole fetch
+    max_waiting: int = 64  # requests that may wait for a fetch at a time
 
     def __post_init__(self) -> None:
         _require_safe(self.url)
@@ -75,7 +68,8 @@ class JWKSServer:
         if header["alg"] not in self.algorithms:
             return []
         if not self._is_known(header):
-            if self._is_fetching() or monotonic() >= self._next_fetch:
+            is_fetching = self._task is not None and not self._task.done()
+            if is_fetching or monotonic() >= self._next_fetch:
                 await self._wait_for_fetch()
             if self._failure is not None and not self._is_known(header):
                 raise KeysUnavailable(self._failure)
@@ -97,9 +91,6 @@ class JWKSServer:
         usable = monotonic() - self._fetched <= self.lifespan + self.outage
         return usable and ("kid" not in header or any(key.kid in (None, header["kid"]) for key in self._keys))
 
-    def _is_fetching(self) -> bool:
-        return self._task is not None and not self._task.done()
-
     async def _wait_for_fetch(self) -> None:
         if self._waiting >= self.max_waiting:
             raise KeysUnavailable("too many requests wait for the JWK set")
@@ -118,24 +109,22 @@ class JWKSServer:
     async def _renew(self) -> None:
         try:
             async with asyncio.timeout(self.timeout):
-                entries = await _fetch_entries(self.url, self._trusted)
-            keys = await asyncio.to_thread(usable_keys, entries, self.algorithms)
+                document = await _fetch_jwks(self.url, self._trusted)
+            keys = await asyncio.to_thread(read_jwks, document, self.algorithms)
         except Exception as error:  # noqa: BLE001 - any error of a fetch must leave the renewal running
             failure = f"the JWK set cannot be fetched: {self._reason(error)}"
             if failure != self._failure:
                 logger.warning("%s", failure)
-            self._failure = failure
-            self._next_fetch = monotonic() + self.retry
+            self._failure, self._next_fetch, delay = failure, monotonic() + self.retry, self.retry
         else:
             if self._failure is not None:
                 logger.info("the JWK set can be fetched again")
             if not keys:
                 logger.warning("no key of the JWK set fits %s", ", ".join(sorted(self.algorithms)))
             self._keys, self._failure, self._fetched = keys, None, monotonic()
-            self._next_fetch = self._fetched + self.cooldown
+            self._next_fetch, delay = self._fetched + self.cooldown, self.lifespan
         if self._renewal is not None:
             self._renewal.cancel()
-        delay = self.lifespan if self._failure is None else self.retry
         self._renewal = asyncio.get_running_loop().call_later(delay, self._start_fetch)
 
     def _reason(self, error: Exception) -> str:
@@ -151,32 +140,29 @@ class JWKSServer:
                 return f"unexpected {type(error).__name__}"
 
 
-async def _fetch_entries(url: str, trusted: ssl.SSLContext) -> list[Mapping[str, Any]]:
-    """The entries of the JWK set at a URL, or of the issuer there."""
+async def _fetch_jwks(url: str, trusted: ssl.SSLContext) -> dict[str, Any]:
+    """The JWK set at a URL, or that of the issuer there."""
     async with AsyncClient(
         headers=_HEADERS,
         verify=trusted,
         trust_env=url.lower().startswith("https:"),  # HTTPS_PROXY and NO_PROXY; no proxy for unencrypted requests
-        follow_redirects=False,
         timeout=None,  # noqa: S113 - the caller limits the whole fetch
     ) as client:
         try:
             document, reason = await _fetch_object(client, url), "it serves another document"
         except _UnexpectedResponse as error:
             document, reason = {}, str(error)
+        if "keys" not in document and "jwks_uri" not in document:
+            try:
+                document = await _fetch_object(client, url.rstrip("/") + _DISCOVERY)
+            except _UnexpectedResponse:
+                message = f"the address has no JWK set ({reason}) and is not that of an OIDC issuer"
+                raise _UnexpectedResponse(message) from None
         if "keys" not in document:
-            if "jwks_uri" not in document:
-                try:
-                    document = await _fetch_object(client, url.rstrip("/") + _DISCOVERY)
-                except _UnexpectedResponse:
-                    raise _UnexpectedResponse(
-                        f"the address has no JWK set ({reason}) and is not that of an OIDC issuer"
-                    ) from None
             document = await _fetch_object(client, _jwks_uri(document, url))
-        try:
-            return jwk_entries(document)
-        except ValueError as error:
-            raise _UnexpectedResponse(f"the response {error}") from None
+    if not isinstance(document.get("keys"), list):
+        raise _UnexpectedResponse("the response is not a JWK set (RFC 7517, section 5)")
+    return document
 
 
 async def _fetch_object(client: AsyncClient, url: str) -> dict[str, Any]:
@@ -188,8 +174,6 @@ async def _fetch_object(client: AsyncClient, url: str) -> dict[str, Any]:
         if response.status_code != 200:
             redirect = ", a redirect, which is not followed" if response.has_redirect_location else ""
             raise _UnexpectedResponse(f"it responds with {response.status_code}{redirect}")
-        if response.headers.get("content-encoding", "identity") != "identity":
-            raise _UnexpectedResponse("it is compressed, though that was not asked for")
         async for chunk in response.aiter_raw():
             body += chunk
             if len(body) > MAX_BYTES:
@@ -204,38 +188,30 @@ async def _fetch_object(client: AsyncClient, url: str) -> dict[str, Any]:
 def _jwks_uri(document: Mapping[str, Any], url: str) -> str:
     """The URL of the JWK set in a discovery document, which must be that of the configured issuer."""
     issuer = url.removesuffix(_DISCOVERY).rstrip("/")
-    match document:
-        case {"issuer": str(named), "jwks_uri": str(jwks_uri)} if named.rstrip("/") == issuer:
-            try:
-                _require_safe(jwks_uri)
-            except ValueError as error:
-                raise _UnexpectedResponse(f"the jwks_uri of the discovery document {error}") from None
-            if issuer.startswith("https:") and not jwks_uri.startswith("https:"):
-                raise _UnexpectedResponse("the jwks_uri of the discovery document must begin with https://")
-            return jwks_uri
-        case {"issuer": str(), "jwks_uri": str()}:
-            raise _UnexpectedResponse("the discovery document is that of another issuer")
-        case _:
-            raise _UnexpectedResponse("the discovery document names no issuer and jwks_uri")
+    named, jwks_uri = document.get("issuer"), document.get("jwks_uri")
+    if not isinstance(named, str) or not isinstance(jwks_uri, str):
+        raise _UnexpectedResponse("the discovery document names no issuer and jwks_uri")
+    if named.rstrip("/") != issuer:
+        raise _UnexpectedResponse("the discovery document is that of another issuer")
+    if issuer.startswith("https:") and not jwks_uri.startswith("https:"):
+        raise _UnexpectedResponse("the jwks_uri of the discovery document must begin with https://")
+    try:
+        _require_safe(jwks_uri)
+    except ValueError as error:
+        raise _UnexpectedResponse(f"the jwks_uri of the discovery document {error}") from None
+    return jwks_uri
 
 
 def _require_safe(url: str) -> None:
     """Raise a ValueError that does not repeat the URL, which may hold a password, unless keys can be trusted from there."""
     try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:
+        parts = URL(url)
+    except InvalidURL:
         raise ValueError("is not a URL such as https://issuer.example/jwks.json") from None
-    if parts.scheme not in ("https", "http") or not parts.hostname or not re.fullmatch(r"[!-~]+", url):
+    is_complete = parts.scheme in ("https", "http") and parts.host and (parts.port or 443) < 65536
+    if not is_complete or not re.fullmatch(r"[!-~]+", url):
         raise ValueError("is neither a file nor a URL such as https://issuer.example/jwks.json")
-    if parts.username is not None or parts.password is not None:
+    if parts.userinfo:
         raise ValueError("holds a user name or a password, which would not be sent")
-    if parts.scheme == "http" and not _is_this_machine(parts.hostname):
+    if parts.scheme == "http" and not _LOOPBACK.fullmatch(parts.host):
         raise ValueError("must begin with https://: an attacker who can change the response could sign tokens")
-
-
-def _is_this_machine(host: str) -> bool:
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False

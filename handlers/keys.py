@@ -41,6 +41,11 @@ class Key:
     algorithms: frozenset[str]
     kid: str | None = None
 
+    def verifies(self, algorithm: str, message: bytes, signature: bytes) -> bool:
+        """Whether a signature is that of this key; never if the key lacks the type, curve or length of the algorithm."""
+        verifier = get_algorithm_by_name(algorithm)
+        return _fits(self.material, algorithm) and verifier.verify(message, self.material, signature)
+
 
 class KeySource(Protocol):
     """Finds the keys that may have signed a token."""
@@ -61,6 +66,15 @@ class StaticKeys:
 
     async def candidates(self, header: Mapping[str, Any]) -> Sequence[Key]:
         return candidates_among(self.keys, header)
+
+
+def candidates_among(keys: Iterable[Key], header: Mapping[str, Any]) -> Sequence[Key]:
+    """The keys for the `alg` of a token and, where both the token and the key have one, with the same `kid`.
+
+    The `kid` only selects among known keys; it names no file, address or row (RFC 8725, section 3.10).
+    """
+    alg, kid = header["alg"], header.get("kid")
+    return [key for key in keys if alg in key.algorithms and (kid is None or key.kid in (None, kid))]
 
 
 def secret_key(secret: str, algorithms: frozenset[str] = frozenset(SYMMETRIC)) -> Key:
@@ -84,6 +98,13 @@ def secret_key(secret: str, algorithms: frozenset[str] = frozenset(SYMMETRIC)) -
         # Everybody who has a public key could sign tokens with it.
         raise ValueError("is a certificate, or a key in PEM, SSH or JWK form, and not a secret") from None
     return Key(material, fitting)
+
+
+def _entropy(material: bytes) -> float:
+    """Bits by the frequency of each byte, in the shortest text of which the secret is a repetition."""
+    period = next(length for length in range(1, len(material) + 1) if material[length:] == material[:-length])
+    counts = Counter(material[:period]).values()
+    return -sum(count * math.log2(count / period) for count in counts)
 
 
 def public_key(file: Path, algorithms: frozenset[str]) -> Key:
@@ -114,24 +135,18 @@ def jwks_file(file: Path, algorithms: frozenset[str]) -> StaticKeys:
     """The keys of a JWK set in a file.
 
     Raises:
-        ValueError: when the file cannot be used; each argument is a predicate, as above.
+        ValueError: when the file cannot be used; the message is a predicate.
     """
+    text = _content(file)
     try:
-        entries = jwk_entries(json.loads(_content(file)))
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError):
+        document = json.loads(text)
+    except (ValueError, RecursionError):
         raise ValueError("is not JSON") from None
-    problems: list[str] = []
-    if any(entry.get("kty") == "oct" for entry in entries):
-        problems.append("holds a symmetric key (kty oct); only public keys belong there")
-    if any("d" in entry for entry in entries):
-        problems.append("holds a private key; this server needs the public ones only")
-    named = Counter(entry["kid"] for entry in entries if isinstance(entry.get("kid"), str))
-    problems += [f"holds {count} keys with the kid {kid!r}" for kid, count in named.items() if count > 1]
-    keys = usable_keys(entries, algorithms)
-    if not keys and not problems:
-        problems.append(f"holds no key that fits {', '.join(sorted(algorithms))}")
-    if problems:
-        raise ValueError(*problems)
+    keys = read_jwks(document, algorithms)
+    if any(isinstance(entry, dict) and ("d" in entry or "k" in entry) for entry in document["keys"]):
+        raise ValueError("holds a private or symmetric key; this server needs public ones only")
+    if not keys:
+        raise ValueError(f"holds no key that fits {', '.join(sorted(algorithms))}")
     return StaticKeys(keys)
 
 
@@ -142,16 +157,27 @@ def _content(file: Path) -> bytes:
         raise ValueError(f"cannot be read: {error.strerror}") from None
 
 
+def read_jwks(document: Any, algorithms: frozenset[str]) -> tuple[Key, ...]:
+    """The usable keys of a JWK set. Others may be there for other uses (RFC 7517, section 5).
+
+    Raises:
+        ValueError: when the document is not a JWK set; the message is a predicate.
+    """
+    entries = document.get("keys") if isinstance(document, dict) else None
+    if not isinstance(entries, list):
+        raise ValueError("is not a JWK set (RFC 7517, section 5)")  # noqa: TRY004 - an error of the document, not of our types
+    keys = (jwk_key(entry, algorithms) for entry in entries if isinstance(entry, dict))
+    return tuple(key for key in keys if key is not None)
+
+
 def jwk_key(entry: Mapping[str, Any], algorithms: frozenset[str]) -> Key | None:
     """The key of one entry of a JWK set; None unless it is a public key that verifies signatures of these algorithms."""
     alg, kid, operations = entry.get("alg"), entry.get("kid"), entry.get("key_ops")
-    if entry.get("kty") == "oct" or "d" in entry or entry.get("use") not in (None, "sig"):
-        return None
-    if operations is not None and not (isinstance(operations, list) and "verify" in operations):
-        return None
     if alg is not None:
         algorithms = algorithms.intersection([alg] if isinstance(alg, str) else [])
-    if not algorithms:
+    if entry.get("kty") == "oct" or "d" in entry or entry.get("use") not in (None, "sig") or not algorithms:
+        return None
+    if operations is not None and not (isinstance(operations, list) and "verify" in operations):
         return None
     try:
         material = PyJWK(dict(entry)).key
@@ -161,53 +187,18 @@ def jwk_key(entry: Mapping[str, Any], algorithms: frozenset[str]) -> Key | None:
     return Key(material, fitting, kid if isinstance(kid, str) else None) if fitting else None
 
 
-def candidates_among(keys: Iterable[Key], header: Mapping[str, Any]) -> Sequence[Key]:
-    """The keys for the `alg` of a token and, where both the token and the key have one, with the same `kid`.
-
-    The `kid` only selects among known keys; it names no file, address or row (RFC 8725, section 3.10).
-    """
-    alg, kid = header["alg"], header.get("kid")
-    return [key for key in keys if alg in key.algorithms and (kid is None or key.kid in (None, kid))]
-
-
-def jwk_entries(document: Any) -> list[Mapping[str, Any]]:
-    """The JSON objects in a JWK set.
-
-    Raises:
-        ValueError: when the document is not a JWK set; the message is a predicate.
-    """
-    entries = document.get("keys") if isinstance(document, dict) else None
-    if not isinstance(entries, list):
-        raise ValueError("is not a JWK set (RFC 7517, section 5)")  # noqa: TRY004 - an error of the document, not of our types
-    return [entry for entry in entries if isinstance(entry, dict)]
-
-
-def usable_keys(entries: Iterable[Mapping[str, Any]], algorithms: frozenset[str]) -> tuple[Key, ...]:
-    """The keys of the entries that can be used. Others may be there for other uses (RFC 7517, section 5)."""
-    return tuple(key for entry in entries if (key := jwk_key(entry, algorithms)) is not None)
-
-
 def _fitting(material: Any, algorithms: frozenset[str]) -> frozenset[str]:
-    if isinstance(material, RSAPublicKey) and _is_guessable(material.public_numbers().n):
-        return frozenset()
+    """The algorithms that a public key has the type, the curve and the length for."""
+    if isinstance(material, RSAPublicKey):
+        modulus = material.public_numbers().n
+        if all(modulus % prime in powers for prime, powers in _POWERS.items()):
+            return frozenset()
     return frozenset(name for name in algorithms if _fits(material, name))
 
 
 def _fits(material: Any, algorithm: str) -> bool:
-    """Whether a public key has the type, the curve and the length that PyJWT requires for an algorithm."""
     verifier = get_algorithm_by_name(algorithm)
     try:
         return verifier.check_key_length(verifier.prepare_key(material)) is None
     except (InvalidKeyError, TypeError):
         return False
-
-
-def _is_guessable(modulus: int) -> bool:
-    return all(modulus % prime in powers for prime, powers in _POWERS.items())
-
-
-def _entropy(material: bytes) -> float:
-    """Bits by the frequency of each byte, in the shortest text of which the secret is a repetition."""
-    period = next(length for length in range(1, len(material) + 1) if material[length:] == material[:-length])
-    counts = Counter(material[:period]).values()
-    return -sum(count * math.log2(count / period) for count in counts)

@@ -7,10 +7,11 @@ grants nothing: a made-up cursor starts somewhere else in a list that the token 
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from hashlib import blake2b
-from urllib.parse import parse_qsl, quote
+from urllib.parse import urlencode
 
 from db.queries import Position, SessionQuery
 from openapi.errors import PageNotFound
+from openapi.parameters import decode, split_query
 
 _FORM = 2
 """The form of cursors that this version writes."""
@@ -31,10 +32,11 @@ def read_cursor(cursor: str, query: SessionQuery) -> Position:
     try:
         form, fingerprint, *position = json.loads(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     except (ValueError, TypeError, RecursionError):
-        raise _not_found() from None
+        form, fingerprint, position = None, None, []
     is_position = all(isinstance(value, str) and value.isascii() and value.isprintable() for value in position)
     if form != _FORM or fingerprint != _fingerprint(query) or not is_position or len(position) != len(query.order.members):
-        raise _not_found()
+        message = "names no page of this list; start again without it"
+        raise PageNotFound([{"location": "query", "name": "cursor", "message": message}])
     return tuple(position)
 
 
@@ -42,20 +44,11 @@ def _fingerprint(query: SessionQuery) -> str:
     return blake2b(repr(query).encode(), digest_size=6).hexdigest()
 
 
-def _not_found() -> PageNotFound:
-    message = "names no page of this list; start again without it"
-    return PageNotFound([{"location": "query", "name": "cursor", "message": message}])
-
-
 def next_page(query_string: bytes, cursor: str) -> bytes:
     """The value of `Link` for the next page (RFC 8288): the parameters of this request, with another cursor.
 
     The reference has no path, so it holds behind every proxy. It is encoded anew, so it is no longer than parameters can be.
     """
-    parameters: dict[str, str] = {}
-    for name, value in parse_qsl(query_string.decode("ascii"), keep_blank_values=True):
-        # A repeated parameter means the same as one with commas.
-        parameters[name] = f"{parameters[name]},{value}" if name in parameters else value
-    parameters["cursor"] = cursor
-    pairs = "&".join(f"{name}={quote(value, safe=':,')}" for name, value in parameters.items())
-    return f'<?{pairs}>; rel="next"'.encode("ascii")
+    # A repeated parameter means the same as one with commas.
+    parameters = {name: ",".join(map(decode, values)) for name, values in split_query(query_string).items()}
+    return f'<?{urlencode({**parameters, "cursor": cursor}, safe=":,")}>; rel="next"'.encode("ascii")

@@ -1,7 +1,7 @@
-"""The steps that carry a request through the contract, in the shape of Connexion's middlewares.
+"""The steps that a request takes, in the shape of Connexion's middlewares.
 
-A step is built once for each operation when the server starts: it gets the compiled operation, its handler and the next
-step, and returns an ASGI application. What it works out then is not worked out again while requests are served.
+The server builds each step once for each operation, at start-up: a step gets the compiled operation, its handler and the
+next step, and returns an ASGI application.
 """
 
 from collections.abc import Awaitable, Callable, Iterable
@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from openapi.contract import Contract, Operation
+from openapi.parameters import Header
 
 Handler: TypeAlias = Callable[..., Awaitable[Any]]
 """The business step of an operation: from a store and arguments to a result."""
@@ -24,8 +25,6 @@ Step: TypeAlias = Callable[[Operation, Handler, ASGIApp], ASGIApp]
 
 ARGUMENTS = "sessions.arguments"
 """Where the ASGI scope holds the handler's arguments once they are read."""
-
-Header: TypeAlias = tuple[bytes, bytes]
 
 
 class _StepAPI(RoutedAPI[ASGIApp]):
@@ -60,13 +59,14 @@ def step(build: Step) -> Callable[[ASGIApp], StepMiddleware]:
 
 
 class ExactRoutingMiddleware(RoutingMiddleware):
-    """Connexion's routing without Starlette's redirect of `/path/` to `/path`.
+    """Connexion's routing without Starlette's redirect of `/path/` to `/path`, and without paths that end in a line feed.
 
-    The redirect names the host that the client claims to have asked for, and hides a mistake from its author.
+    The redirect names the host that the client claims to have asked for, and hides a mistake from its author. Starlette's
+    patterns end in `$`, which matches before a last line feed: `/metrics%0A` would get past a proxy that guards `/metrics`.
     """
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"].endswith("/") and scope["path"] not in ("/", "/docs/"):
+        if scope["type"] == "http" and scope["path"].endswith(("/", "\n")) and scope["path"] not in ("/", "/docs/"):
             raise HTTPException(404)
         await super().__call__(scope, receive, send)
 

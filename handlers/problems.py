@@ -6,9 +6,8 @@ The class of an error decides its status, once, in `problem_of`. The rest of the
 import logging
 from asyncio import CancelledError
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -18,14 +17,12 @@ from handlers.concurrency import Overloaded
 from handlers.keys import KeysUnavailable
 from handlers.pipeline import respond
 from handlers.rate import TooManyRequests
-from handlers.security import AccessRefused, TokenRefused
+from handlers.security import AccessRefused
+from handlers.tokens import TokenRefused
 from openapi.errors import ContractViolation, InvalidParameters, PageNotFound, ParameterError
 from openapi.json import encode
 
 logger = logging.getLogger("sessions")
-
-RETRY_AFTER = 5
-"""Seconds after which a client may try again when something that we depend on is down."""
 
 _MAX_LOGGED_PATH = 200  # characters; no path of the contract is longer
 _NEWER_TITLES = {413: "Content Too Large", 414: "URI Too Long"}  # RFC 9110's; some Pythons still have older names
@@ -33,11 +30,11 @@ _NEWER_TITLES = {413: "Content Too Large", 414: "URI Too Long"}  # RFC 9110's; s
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """An error as its client is told of it."""
+    """An error as clients see it."""
 
     status: int
     detail: str
-    headers: Mapping[str, str] | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
     errors: Sequence[ParameterError] = ()
 
     @property
@@ -46,22 +43,17 @@ class Problem:
         return _NEWER_TITLES.get(self.status) or HTTPStatus(self.status).phrase
 
     def body(self) -> bytes:
-        document: dict[str, Any] = {
-            # The type of a problem that its status describes (RFC 9457, section 4.2.1).
-            "type": "about:blank",
-            "title": self.title,
-            "status": self.status,
-            "detail": self.detail,
-        }
-        if self.errors:
-            document["errors"] = self.errors
-        return encode(document)
+        # This type is for problems that their status describes (RFC 9457, section 4.2.1).
+        document = {"type": "about:blank", "title": self.title, "status": self.status, "detail": self.detail}
+        return encode({**document, "errors": self.errors} if self.errors else document)
 
 
 def problem_of(error: BaseException) -> Problem:
     """The problem that a client is shown for an error: nothing of the error's text that was not written for clients."""
     match error:
-        case InvalidParameters(errors):
+        case PageNotFound(errors=errors):
+            return Problem(404, "There is no such page; start again without cursor.", errors=errors)
+        case InvalidParameters(errors=errors):
             count = "One parameter is" if len(errors) == 1 else f"{len(errors)} parameters are"
             return Problem(400, f"{count} not valid; see errors.", errors=errors)
         case TokenRefused():
@@ -70,34 +62,31 @@ def problem_of(error: BaseException) -> Problem:
             return Problem(403, error.detail, {"www-authenticate": error.challenge})
         case TooManyRequests():
             seconds = "1 second" if error.retry_after == 1 else f"{error.retry_after} seconds"
-            detail = f"Rate limit exceeded; retry in {seconds}."
-            return Problem(429, detail, {"retry-after": str(error.retry_after)})
+            return Problem(429, f"Rate limit exceeded; retry in {seconds}.", {"retry-after": str(error.retry_after)})
         case WorkspaceNotFound():
             return Problem(404, "There is no workspace with this id.")
-        case PageNotFound(errors):
-            return Problem(404, "There is no such page; start again without cursor.", errors=errors)
         case HTTPException(status_code=404):
             return Problem(404, "There is nothing at this path; the API's documentation is at /docs.")
         case HTTPException(status_code=405):
-            allowed = ", ".join(sorted((error.headers or {}).get("Allow", "GET, HEAD").split(", ")))
-            return Problem(405, f"This path answers {allowed.replace(', ', ' and ')} only.", {"allow": allowed})
+            methods = sorted((error.headers or {}).get("Allow", "GET, HEAD").split(", "))
+            return Problem(405, f"This path supports {' and '.join(methods)} only.", {"allow": ", ".join(methods)})
         case Overloaded():
-            return _unavailable("The server is answering as many requests as it can. Try again in a second.", retry_after=1)
+            return _unavailable("The server is at its limit of concurrent requests.", retry_after=1)
         case TooManySnapshots():
-            return _unavailable("Too many long lists are being sent. Try again in a few seconds, or ask for pages (limit).")
+            return _unavailable("The server is at its limit of long lists; pages (limit) have none.")
         case DatabaseUnavailable():
-            return _unavailable("The database cannot be reached at the moment. Try again in a few seconds.")
-        case CancelledError():  # the grace period of a server that ends is over
-            return _unavailable("The server is ending. Try again in a few seconds.")
+            return _unavailable("The database cannot be reached at the moment.")
         case KeysUnavailable():
-            keys = "The keys that tokens are signed with"
-            return _unavailable(f"{keys} cannot be reached at the moment. Try again in a few seconds.")
+            return _unavailable("The keys that tokens are signed with cannot be reached at the moment.")
+        case CancelledError():  # the grace period of a server that shuts down is over
+            return _unavailable("The server is shutting down.")
         case _:
-            return Problem(500, "The server could not produce a valid answer. The failure has been logged.")
+            return Problem(500, "The server could not produce a valid response. The failure has been logged.")
 
 
-def _unavailable(detail: str, retry_after: int = RETRY_AFTER) -> Problem:
-    return Problem(503, detail, {"retry-after": str(retry_after)})
+def _unavailable(detail: str, retry_after: int = 5) -> Problem:
+    advice = "Try again in a second." if retry_after == 1 else "Try again in a few seconds."
+    return Problem(503, f"{detail} {advice}", {"retry-after": str(retry_after)})
 
 
 def _log(error: BaseException, problem: Problem, scope: Scope) -> None:
@@ -115,7 +104,7 @@ def _log(error: BaseException, problem: Problem, scope: Scope) -> None:
 
 
 class ProblemDetailsMiddleware:
-    """Turns an exception into a response. Once a response has begun, an exception can only break it off."""
+    """Turns an exception into a response. If a response has begun, the exception goes on and breaks it off."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -124,20 +113,20 @@ class ProblemDetailsMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        begun = False
+        has_begun = False
 
-        async def watched_send(message: Message) -> None:
-            nonlocal begun
-            begun = True
+        async def send_and_note(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
             await send(message)
 
         try:
-            await self._app(scope, receive, watched_send)
+            await self._app(scope, receive, send_and_note)
         except (Exception, CancelledError) as error:
             problem = problem_of(error)
             _log(error, problem, scope)
-            if begun:
+            if has_begun:
                 raise
             headers = [(b"content-type", b"application/problem+json"), (b"cache-control", b"no-store")]
-            headers += [(name.encode(), value.encode("ascii")) for name, value in (problem.headers or {}).items()]
+            headers += [(name.encode(), value.encode("ascii")) for name, value in problem.headers.items()]
             await respond(scope, send, problem.status, headers, problem.body())

@@ -12,7 +12,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from handlers.pipeline import Handler, Step
 from handlers.response_headers import add_headers
-from handlers.security import CLAIMS, Claims
+from handlers.security import CLAIMS
+from handlers.tokens import Claims
 from openapi.contract import Operation
 
 logger = logging.getLogger("sessions")
@@ -37,26 +38,12 @@ class RequestCounts:
 
     def __init__(self, redis_url: str | None = None) -> None:
         self._own = MemoryStorage()
-        self._shared: RedisStorage | None = None
+        self._shared = _redis(redis_url) if redis_url else None
         self._retry_at = 0.0
-        if redis_url is not None:
-            # Imported here since it takes a tenth of the start-up time, and most servers do not use Redis.
-            from redis.asyncio.retry import Retry  # noqa: PLC0415
-            from redis.backoff import NoBackoff  # noqa: PLC0415
 
-            self._shared = RedisStorage(
-                f"async+{redis_url}",
-                wrap_exceptions=True,
-                implementation="redispy",
-                key_prefix="sessions-api",
-                socket_timeout=_REDIS_TIMEOUT,
-                socket_connect_timeout=_REDIS_TIMEOUT,
-                retry=Retry(NoBackoff(), 1),  # type: ignore[arg-type] # limits passes on whatever redis-py takes
-            )
-
-    async def add(self, allowed: RateLimitItem, *holder: str) -> tuple[int, float]:
+    async def add(self, limit: RateLimitItem, *holder: str) -> tuple[int, float]:
         """Count a request; return the number of requests in this window, and its end (Unix time)."""
-        key, length = allowed.key_for(*holder), allowed.get_expiry()
+        key, length = limit.key_for(*holder), limit.get_expiry()
         if self._shared is not None and time.monotonic() >= self._retry_at:
             try:
                 count = await self._shared.incr(key, length), await self._shared.get_expiry(key)
@@ -76,7 +63,23 @@ class RequestCounts:
             await self._shared.bridge.storage.aclose()  # type: ignore[attr-defined] # each bridge has one
 
 
-def limit_rate(allowed: RateLimitItem | None, counts: RequestCounts) -> Step:
+def _redis(url: str) -> RedisStorage:
+    # Imported here since it takes a tenth of the start-up time, and most servers do not use Redis.
+    from redis.asyncio.retry import Retry  # noqa: PLC0415
+    from redis.backoff import NoBackoff  # noqa: PLC0415
+
+    return RedisStorage(
+        f"async+{url}",
+        wrap_exceptions=True,
+        implementation="redispy",
+        key_prefix="sessions-api",
+        socket_timeout=_REDIS_TIMEOUT,
+        socket_connect_timeout=_REDIS_TIMEOUT,
+        retry=Retry(NoBackoff(), 1),  # type: ignore[arg-type] # limits passes on whatever redis-py takes
+    )
+
+
+def limit_rate(limit: RateLimitItem | None, counts: RequestCounts) -> Step:
     """Refuse requests of a subject beyond the limit, and report what is left in the headers `RateLimit` and
     `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-10).
 
@@ -84,16 +87,16 @@ def limit_rate(allowed: RateLimitItem | None, counts: RequestCounts) -> Step:
     """
 
     def build(operation: Operation, _handler: Handler, next_app: ASGIApp) -> ASGIApp:
-        if allowed is None or operation.required_scopes is None:
+        if limit is None or operation.required_scopes is None:
             return next_app
-        policy = b'"subject";q=%d;w=%d' % (allowed.amount, allowed.get_expiry())
+        policy = b'"subject";q=%d;w=%d' % (limit.amount, limit.get_expiry())
 
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
-            count, end = await counts.add(allowed, operation.operation_id, _pseudonym(scope[CLAIMS]))
+            count, end = await counts.add(limit, operation.operation_id, _pseudonym(scope[CLAIMS]))
             seconds = max(1, math.ceil(end - time.time()))
-            left = b'"subject";r=%d;t=%d' % (max(0, allowed.amount - count), seconds)
+            left = b'"subject";r=%d;t=%d' % (max(0, limit.amount - count), seconds)
             add_headers(scope, [(b"ratelimit-policy", policy), (b"ratelimit", left)])
-            if count > allowed.amount:
+            if count > limit.amount:
                 raise TooManyRequests(seconds)
             await next_app(scope, receive, send)
 

@@ -4,22 +4,22 @@ from collections.abc import Iterable, Sequence
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from handlers.pipeline import Header
+from openapi.parameters import Header
 
 _ADDED = "sessions.headers"
 
 
 def security_headers(*, behind_tls: bool) -> tuple[Header, ...]:
-    """What browsers are told with every response.
+    """The security headers of every response.
 
-    HSTS (RFC 6797) only where TLS ends in front of this server: sent by mistake, it would lock browsers out for a year.
+    HSTS (RFC 6797) is among them only if TLS ends in front of this server: by mistake, it locks browsers out for a year.
     """
     nosniff = (b"x-content-type-options", b"nosniff")
     return (nosniff, (b"strict-transport-security", b"max-age=31536000")) if behind_tls else (nosniff,)
 
 
 class ResponseHeadersMiddleware:
-    """Adds fixed headers to every response, and those that `add_headers` was given for it."""
+    """Adds fixed headers to every response, and the headers that `add_headers` got for it."""
 
     def __init__(self, app: ASGIApp, headers: Sequence[Header]) -> None:
         self._app = app

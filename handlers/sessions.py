@@ -9,7 +9,7 @@ from handlers.paging import read_cursor, write_cursor
 from openapi.timestamps import Span
 
 MAX_PAGE = 1000
-"""Sessions of a page. A list without `limit` that has more is read page after page."""
+"""Sessions of a page; a longer list without `limit` is read page after page."""
 
 
 class Store(Protocol):
@@ -20,7 +20,7 @@ class Store(Protocol):
 
 
 class SessionPage(NamedTuple):
-    """Sessions as the documents that are answered."""
+    """Some sessions of a list, as the documents that clients receive."""
 
     documents: list[bytes]
     next_cursor: str | None

@@ -1,36 +1,29 @@
-"""A response that is a list of documents, which are stored as the bytes that are answered.
+"""A response that is a list of documents, which are stored as the bytes that clients receive.
 
-The body is `{"member":[` + the documents joined by commas + `]}`. `compile_document_list` proves from the schema that it is
-valid when each document is, so that documents can be checked one by one.
+The body is `{"member":[` + the documents joined by commas + `]}`. `compile_document_list` proves from the schema that this
+body is valid when each document is, so that the server can check documents one by one.
 """
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
 from openapi.errors import ContractViolation
-from openapi.schemas import compile_check, resolve, to_json_schema
+from openapi.json import decode_strictly
+from openapi.schemas import compile_schema, resolve, to_json_schema
 
 
 @dataclass(frozen=True, slots=True)
 class DocumentList:
     """A response body with one member, an array of documents."""
 
-    member: str
     check: Callable[[bytes], dict[str, Any]]
-    """Reads a document; raises `ContractViolation` when it is not one of this list."""
-
-    def begin(self) -> bytes:
-        return b'{"%s":[' % self.member.encode()
-
-    def end(self) -> bytes:
-        return b"]}"
+    """Returns the value of a document; raises `ContractViolation` if it breaks the schema of the items."""
+    begin: bytes
+    end: bytes = b"]}"
 
     def body(self, documents: list[bytes]) -> bytes:
-        return b"".join((self.begin(), b",".join(documents), self.end()))
+        return b"".join((self.begin, b",".join(documents), self.end))
 
 
 def compile_document_list(schema: Mapping[str, Any], components: Mapping[str, Any]) -> DocumentList:
@@ -51,30 +44,19 @@ def compile_document_list(schema: Mapping[str, Any], components: Mapping[str, An
     }
     if to_json_schema(envelope) != to_json_schema(expected):
         raise ValueError("must be an object with one property, required and an array, and have no further rules")
-    fits = compile_check(items, components, "a document")
+    validator = compile_schema(items, components)
 
     def check(document: bytes) -> dict[str, Any]:
-        value = _read(document)
-        fits(value)
+        try:
+            value = decode_strictly(document)
+        except ValueError:
+            raise ContractViolation("a document is not JSON that all readers read alike") from None
+        if not isinstance(value, dict):
+            raise ContractViolation("a document is not an object")
+        if not validator.is_valid(value):
+            error = next(validator.iter_errors(value))
+            place = "/".join(map(str, error.instance_path)) or "its root"
+            raise ContractViolation(f"a document breaks {error.schema_path[-1]} at {place}")
         return value
 
-    return DocumentList(member, check)
-
-
-def _read(document: bytes) -> dict[str, Any]:
-    """The value of a document that every reader of JSON reads alike: UTF-8, and no member twice in one object."""
-    try:
-        value = orjson.loads(document)
-        if orjson.dumps(value) != document:
-            # Something is spelled in another way, or a member was dropped because it stands twice.
-            json.loads(document, object_pairs_hook=_unique, parse_int=str, parse_float=str)
-    except (ValueError, RecursionError):
-        raise ContractViolation("a document is not JSON that all readers read alike") from None
-    if not isinstance(value, dict):
-        raise ContractViolation("a document is not an object")
-    return value
-
-
-def _unique(members: list[tuple[str, Any]]) -> None:
-    if len({name for name, _ in members}) != len(members):
-        raise ValueError("a member stands twice")
+    return DocumentList(check, b'{"%s":[' % member.encode())

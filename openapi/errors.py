@@ -1,7 +1,6 @@
 """Errors of the contract. `handlers.problems` decides what each becomes in HTTP."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal, TypedDict
 
 
@@ -21,18 +20,16 @@ class ParameterError(TypedDict):
     message: str
 
 
-@dataclass(frozen=True)
 class InvalidParameters(Exception):
     """The request's parameters break the contract; `errors` names every one of them."""
 
-    errors: Sequence[ParameterError]
+    def __init__(self, errors: Sequence[ParameterError]) -> None:
+        super().__init__(errors)
+        self.errors = errors
 
 
-@dataclass(frozen=True)
-class PageNotFound(Exception):
+class PageNotFound(InvalidParameters):
     """The cursor is well-formed but names no page of this list; `errors` says why."""
-
-    errors: Sequence[ParameterError]
 
 
 class ContractViolation(Exception):

@@ -1,11 +1,10 @@
-"""References (`$ref`) of the contract: each names something in the contract, of the kind that its place needs, and ends.
+"""References (`$ref`) of the contract: each names a component of the kind that its place needs, and ends.
 
-openapi-spec-validator stops at the first wrong one with an exception that does not tell its place, or overlooks it.
+openapi-spec-validator stops at the first wrong reference with an exception that does not tell its place, or overlooks it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
-from graphlib import CycleError, TopologicalSorter
 from typing import Any, TypeAlias
 
 _KINDS = ("parameters", "responses", "headers", "examples", "requestBodies", "securitySchemes", "links", "callbacks")
@@ -26,7 +25,20 @@ def follow(item: Mapping[str, Any], document: Mapping[str, Any]) -> Mapping[str,
     return item
 
 
-def walk(item: Any, place: Place = ()) -> Iterator[tuple[Place, Mapping[str, Any]]]:
+def problems(document: Mapping[str, Any]) -> list[str]:
+    """Every reference that names nothing or something of another kind; if there is none, every one that never ends."""
+    objects = list(_objects(document, ()))
+    names = ["#/" + "/".join(place) for place, _ in objects if place[:1] == ("components",) and len(place) == 3]
+    references = [(place, item["$ref"]) for place, item in objects if "$ref" in item]
+    found = [
+        f"{'/'.join(place)}/$ref: {problem}"
+        for place, reference in references
+        if (problem := _problem(reference, _kind(place), names))
+    ]
+    return found or list(_circles(references))
+
+
+def _objects(item: Any, place: Place) -> Iterator[tuple[Place, Mapping[str, Any]]]:
     """Every object of a contract with its place, apart from those inside examples and other values."""
     if isinstance(item, Mapping):
         # The keys of some objects are names that the author chose, and no keywords.
@@ -36,22 +48,10 @@ def walk(item: Any, place: Place = ()) -> Iterator[tuple[Place, Mapping[str, Any
             yield place, item
         for key, value in item.items():
             if named or key not in _VALUES:
-                yield from walk(value, (*place, key))
+                yield from _objects(value, (*place, key))
     elif isinstance(item, list):
         for index, value in enumerate(item):
-            yield from walk(value, (*place, str(index)))
-
-
-def problems(document: Mapping[str, Any]) -> list[str]:
-    """Every reference that names nothing, something of another kind, or itself."""
-    names = ["#/" + "/".join(place) for place, _ in walk(document) if place[:1] == ("components",) and len(place) == 3]
-    references = [(place, item["$ref"]) for place, item in walk(document) if "$ref" in item]
-    found = [
-        f"{'/'.join(place)}/$ref: {problem}"
-        for place, reference in references
-        if (problem := _problem(reference, _kind(place), names))
-    ]
-    return found or list(_circles(references))
+            yield from _objects(value, (*place, str(index)))
 
 
 def _kind(place: Place) -> str:
@@ -64,13 +64,12 @@ def _problem(reference: Any, kind: str, names: Sequence[str]) -> str | None:
         return "is not text"
     if not reference.startswith("#/"):
         return f"{reference} is outside this file; the server reads one file"
-    right = [name for name in names if name.startswith(f"#/components/{kind}/")]
-    if reference in right:
-        return None
-    if reference in names:
+    if reference not in names:
+        near = get_close_matches(reference, [name for name in names if name.startswith(f"#/components/{kind}/")], n=1)
+        return f"{reference} names nothing" + (f"; did you mean {near[0]}?" if near else "")
+    if not reference.startswith(f"#/components/{kind}/"):
         return f"{reference} stands where one of #/components/{kind}/ is needed"
-    near = get_close_matches(reference, right, n=1)
-    return f"{reference} names nothing" + (f"; did you mean {near[0]}?" if near else "")
+    return None
 
 
 def _circles(references: Sequence[tuple[Place, str]]) -> Iterator[str]:
@@ -78,16 +77,16 @@ def _circles(references: Sequence[tuple[Place, str]]) -> Iterator[str]:
 
     A schema may contain itself as a property or an item, like a tree.
     """
-    following: dict[str, list[str]] = {}
+    targets: dict[str, list[str]] = {}
     for place, reference in references:
         if place[:1] == ("components",) and all(part in _IN_PLACE or part.isdigit() for part in place[3:]):
-            following.setdefault("#/" + "/".join(place[:3]), []).append(reference)
-    while True:
-        try:
-            TopologicalSorter(following).prepare()
-        except CycleError as error:
-            circle = error.args[1][::-1]
-            yield f"{circle[0].removeprefix('#/')}: is circular: {' → '.join(circle)}"
-            following = {name: others for name, others in following.items() if name not in circle}
-        else:
-            return
+            targets.setdefault("#/" + "/".join(place[:3]), []).append(reference)
+    for name in targets:
+        reached: list[str] = []
+        waiting = [name]
+        while waiting:
+            found = [target for target in targets.get(waiting.pop(), ()) if target not in reached]
+            reached += found
+            waiting += found
+        if name in reached:
+            yield f"{name.removeprefix('#/')}: is circular, through {', '.join(reached)}"

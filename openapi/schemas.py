@@ -4,13 +4,10 @@ A schema of OpenAPI 3.0 is one of JSON Schema draft 4, but for `nullable` and fo
 `jsonschema_rs` (Rust) compiles it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import jsonschema_rs
-
-from openapi.errors import ContractViolation
-from openapi.json import JSONValue
 
 _REFERENCE = "#/components/schemas/"
 _ANNOTATIONS = ("nullable", "example", "description", "title", "default", "deprecated", "discriminator")
@@ -56,19 +53,6 @@ def compile_schema(schema: Mapping[str, Any], components: Mapping[str, Any]) -> 
     return jsonschema_rs.Draft4Validator(whole, validate_formats=True, pattern_options=_LINEAR)
 
 
-def compile_check(schema: Mapping[str, Any], components: Mapping[str, Any], name: str) -> Callable[[JSONValue], None]:
-    """Compile a schema to a check that raises `ContractViolation`; `name` says in its message what broke the schema."""
-    validator = compile_schema(schema, components)
-
-    def check(value: JSONValue) -> None:
-        if not validator.is_valid(value):
-            error = next(validator.iter_errors(value))
-            place = "/".join(map(str, error.instance_path)) or "its root"
-            raise ContractViolation(f"{name} breaks {error.schema_path[-1]} at {place}")
-
-    return check
-
-
 def resolve(schema: Mapping[str, Any], components: Mapping[str, Any]) -> Mapping[str, Any]:
     """Follow a reference into `components/schemas`; a schema without one is returned as it is."""
     while "$ref" in schema:
@@ -76,8 +60,8 @@ def resolve(schema: Mapping[str, Any], components: Mapping[str, Any]) -> Mapping
     return schema
 
 
-def words(schema: Mapping[str, Any]) -> str:
-    """Describe valid values, to stand after "must be": the enum, or the first sentence of the description."""
+def describe(schema: Mapping[str, Any]) -> str:
+    """Describe valid values, to follow "must be": the enum, or the first sentence of the description."""
     if "enum" in schema:
         return "one of " + ", ".join(map(str, schema["enum"]))
     description = " ".join(schema.get("description", "").split()).partition(". ")[0].removesuffix(".")

@@ -23,39 +23,19 @@ _READ_ALIKE = {
 }
 
 
-_AMBIGUOUS = "{} means one thing in YAML 1.1 and another in YAML 1.2; write it in quotes"
-
-
-class _Loader(yaml.CSafeLoader):
-    """Keys become text, as in JSON."""
-
-
-def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[str, Any]:
-    return {
-        str(loader.construct_object(key, deep=True)): loader.construct_object(value, deep=True) for key, value in node.value
-    }
-
-
-_Loader.add_constructor(f"{_TAG}map", _mapping)
-
-
 def read(source: bytes) -> dict[str, Any]:
     """Parse a contract file.
 
     Raises:
         ContractError: when it is not YAML or not OpenAPI 3.0, or naming every line that could be misread.
     """
-    loader = _Loader(source)
     try:
-        node = loader.get_single_node()
-        problems = list(_problems(node, ()))
-        document = None if problems or node is None else loader.construct_document(node)
+        problems = list(_problems(yaml.compose(source, yaml.CSafeLoader), ()))
+        document = None if problems else yaml.load(source, yaml.CSafeLoader)
     except yaml.YAMLError as error:
         raise ContractError([f"not YAML: {' '.join(str(error).split())}"]) from None
     except RecursionError:
         raise ContractError(["nested too deeply to be read"]) from None
-    finally:
-        loader.dispose()
     if problems:
         raise ContractError(problems)
     if not isinstance(document, dict) or not str(document.get("openapi")).startswith("3.0."):
@@ -64,32 +44,36 @@ def read(source: bytes) -> dict[str, Any]:
 
 
 def _problems(node: yaml.Node | None, place: tuple[str, ...]) -> Iterator[str]:
-    if isinstance(node, yaml.MappingNode):
-        lines: dict[str, int] = {}
-        for key, value in node.value:
-            name, line = str(key.value), key.start_mark.line + 1
-            if not _is_read_alike(key):
-                yield _at(key, place, _AMBIGUOUS.format(name))
-            elif key.tag not in (f"{_TAG}str", f"{_TAG}int"):
-                yield _at(key, place, "a key must be text; write it in quotes")
-            if name in lines:
-                yield _at(key, place, f"the key {name} appears twice; the first is in line {lines[name]}")
-            lines.setdefault(name, line)
-            yield from _problems(value, (*place, name))
-    elif isinstance(node, yaml.SequenceNode):
-        for index, item in enumerate(node.value):
-            yield from _problems(item, (*place, str(index)))
-    elif node is not None and not _is_read_alike(node):
-        yield _at(node, place, _AMBIGUOUS.format(node.value))
+    match node:
+        case yaml.MappingNode():
+            lines: dict[str, int] = {}
+            for key, value in node.value:
+                name, line = str(key.value), key.start_mark.line + 1
+                if _is_ambiguous(key):
+                    yield _ambiguity(key, place)
+                elif key.tag != f"{_TAG}str":
+                    yield f"{_position(key, place)}: a key must be text; write it in quotes"
+                if name in lines:
+                    yield f"{_position(key, place)}: the key {name} appears twice; the first is in line {lines[name]}"
+                lines.setdefault(name, line)
+                yield from _problems(value, (*place, name))
+        case yaml.SequenceNode():
+            for index, item in enumerate(node.value):
+                yield from _problems(item, (*place, str(index)))
+        case yaml.ScalarNode() if _is_ambiguous(node):
+            yield _ambiguity(node, place)
 
 
-def _is_read_alike(node: yaml.Node) -> bool:
-    """Whether YAML 1.1 and YAML 1.2 give a key or a value the same meaning."""
+def _is_ambiguous(node: yaml.Node) -> bool:
     if not isinstance(node, yaml.ScalarNode) or node.style:  # quoted, or a block
-        return True
+        return False
     form = _READ_ALIKE.get(node.tag.removeprefix(_TAG))
-    return form is not None and form.fullmatch(node.value) is not None
+    return form is None or form.fullmatch(node.value) is None
 
 
-def _at(node: yaml.Node, place: tuple[str, ...], problem: str) -> str:
-    return f"line {node.start_mark.line + 1}, {'/'.join(place) or 'document'}: {problem}"
+def _ambiguity(node: yaml.Node, place: tuple[str, ...]) -> str:
+    return f"{_position(node, place)}: {node.value} means one thing in YAML 1.1 and another in YAML 1.2; write it in quotes"
+
+
+def _position(node: yaml.Node, place: tuple[str, ...]) -> str:
+    return f"line {node.start_mark.line + 1}, {'/'.join(place) or 'document'}"

@@ -1,8 +1,7 @@
 """Moments: what clients may write in a date filter, and how the contract writes them.
 
-A moment is a whole number of milliseconds since 1970-01-01T00:00:00Z, the resolution of the contract. Plain integers have no
-range, so a moment before year 1 or after year 9999 (the offset of `0001-01-01T00:00:00+14:00` leads there) still compares
-rightly with every session.
+A moment is a whole number of milliseconds since 1970-01-01T00:00:00Z. Integers have no range, so a moment before year 1 or
+after year 9999, such as `0001-01-01T00:00:00+14:00`, still compares rightly with every session.
 """
 
 import re

@@ -17,14 +17,14 @@ from db.schema import require_newest
 from db.sessions import SessionStore
 from handlers import sessions
 from handlers.concurrency import limit_concurrency
-from handlers.conditional import answer_conditional_requests
 from handlers.documents import list_documents
 from handlers.pipeline import ExactRoutingMiddleware, read_parameters, step
 from handlers.problems import ProblemDetailsMiddleware
 from handlers.rate import RequestCounts, limit_rate
-from handlers.response_cache import cache_responses
+from handlers.response_cache import reuse_responses
 from handlers.response_headers import ResponseHeadersMiddleware, security_headers
-from handlers.security import authorize, token_verifier
+from handlers.security import authorize
+from handlers.tokens import token_verifier
 from openapi.contract import load
 from server.garbage import tune_garbage_collector
 from server.health import Readiness, add_health
@@ -70,8 +70,7 @@ def create_app(settings: Settings) -> AsyncApp:
             step(limit_rate(settings.rate_limit, counts)),  # 429
             step(read_parameters),  # 400
             LifespanMiddleware,
-            step(answer_conditional_requests(store.revision)),  # 304
-            step(cache_responses(store.revision, settings.responses.cache_bytes)),  # a repeated request
+            step(reuse_responses(store.revision, settings.responses.cache_bytes)),  # 304, cache hit
             step(list_documents(store)),  # handler → documents checked against the contract → bytes
         ],
         swagger_ui_options=SwaggerUIOptions(serve_spec=False, swagger_ui=False),  # see server.pages

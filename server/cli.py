@@ -1,46 +1,42 @@
-"""The command line: `sessions-api`.
+"""The command line: `sessions-api`. docs/operations.md lists the exit codes."""
 
-Exit status: 0 for success, 1 for any failure, 2 for wrong usage and wrong settings.
-"""
-
-import asyncio
 import json
-import logging
-import re
+import os
 import secrets
 import sys
-import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, Any, NoReturn
 
-import jwt
 import typer
 from rich.box import ROUNDED
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
-from sqlalchemy.ext.asyncio import AsyncConnection
 from typer.core import TyperGroup
 
 from db import demo as demo_data
 from db import schema, workspaces
-from db.engine import Database
-from db.errors import DRIVER_ERRORS, DatabaseUnavailable, WorkspaceNotFound, words_of
-from handlers.jwks import JWKSServer
-from handlers.keys import Key, KeySource, KeysUnavailable, secret_key
+from db.engine import Database, is_postgresql
+from db.errors import DRIVER_ERRORS, DatabaseNotReady, DatabaseUnavailable, WorkspaceNotFound, words_of
+from handlers.keys import KeysUnavailable, secret_key
 from handlers.rules import TokenRules
 from openapi import contract
 from openapi.errors import ContractError
-from openapi.schemas import compile_schema, words
-from server import import_command, serving
-from server.settings import PREFIX, SETTINGS, SettingsError, database_url_from, read_settings, secret_from
+from openapi.schemas import compile_schema, describe
+from server import database_work, import_command, serving
+from server.checks import check_contract, check_database, check_keys, check_settings
+from server.environment import FILE, PREFIX
+from server.import_command import ImportStopped
+from server.settings import SETTINGS, SettingsError, database_url_from, read_settings, secret_from
+from server.tokens import mint, seconds
 
-T = TypeVar("T")
-
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_FAILURES = (
+    *(SettingsError, ContractError, ImportStopped, KeysUnavailable, WorkspaceNotFound, DatabaseUnavailable),
+    *DRIVER_ERRORS,
+)
+"""What an operator can put right. Anything else is a mistake of this program, and shows its traceback."""
 
 
 class _Program(TyperGroup):
@@ -48,7 +44,7 @@ class _Program(TyperGroup):
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         super().format_help(ctx, formatter)
-        title = "Settings (environment variables)"
+        title = "Settings (environment variables, or lines of the file that --settings names)"
         table = Table(title=title, box=ROUNDED, border_style="dim", expand=True, show_header=False)
         table.add_column(no_wrap=True, style="bold cyan")
         for name, setting in SETTINGS.items():
@@ -66,34 +62,52 @@ cli = typer.Typer(
 workspaces_cli = typer.Typer(help="List, add and remove workspaces.", no_args_is_help=True)
 cli.add_typer(workspaces_cli, name="workspaces")
 
-Host = Annotated[str, typer.Option(help="Address to listen on.")]
-Port = Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 picks a free one.")]
 
-
-def main() -> NoReturn:
-    """Run the command line, and report failures that an operator can repair without a traceback."""
-    try:
-        cli()
-    except SettingsError as error:
-        _fail(*error.problems, status=2)
-    except (ContractError, import_command.ImportStopped) as error:
-        _fail(*error.problems)
-    except DatabaseUnavailable as error:
-        _fail(f"database: {error}")
-    except DRIVER_ERRORS as error:
-        _fail(f"database: {words_of(error)}")
-    sys.exit(0)
-
-
-def _fail(*problems: str, status: int = 1) -> NoReturn:
-    typer.echo("\n".join(f"error: {problem}" for problem in problems), err=True)
-    sys.exit(status)
+def _use_settings_file(file: Path | None) -> None:
+    if file is not None:
+        os.environ[PREFIX + FILE] = str(file)  # which workers inherit
 
 
 def _print_version(requested: bool) -> None:  # noqa: FBT001 - as Typer calls it
     if requested:
         typer.echo(version("workspace-sessions-api"))
         raise typer.Exit
+
+
+SettingsFile = Annotated[
+    Path | None,
+    typer.Option("--settings", help="File with settings.", callback=_use_settings_file, exists=True, dir_okay=False),
+]
+Host = Annotated[str, typer.Option(help="Address to listen on.")]
+Port = Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 picks a free one.")]
+WorkspaceID = Annotated[str, typer.Argument(metavar="ID")]
+
+
+def main() -> NoReturn:
+    """Run the command line, and report failures in sentences."""
+    try:
+        cli()
+    except _FAILURES as error:
+        _fail(error)
+    sys.exit(0)
+
+
+def _fail(*failures: BaseException) -> NoReturn:
+    problems = dict.fromkeys(problem for failure in failures for problem in _problems(failure))  # each once
+    typer.echo("\n".join(f"error: {problem}" for problem in problems), err=True)
+    sys.exit(2 if any(isinstance(failure, SettingsError) for failure in failures) else 1)
+
+
+def _problems(failure: BaseException) -> Sequence[str]:
+    match failure:
+        case SettingsError() | ContractError() | ImportStopped():
+            return failure.problems
+        case KeysUnavailable():
+            return [f"keys: {failure}"]
+        case WorkspaceNotFound():
+            return [f"there is no workspace {failure}"]
+        case _:
+            return [f"database: {words_of(failure)}"]
 
 
 @cli.callback()
@@ -111,13 +125,19 @@ def serve(
     host: Host = "127.0.0.1",
     port: Port = 8080,
     workers: Annotated[int, typer.Option(min=1, help="Processes to serve with.")] = 1,
+    _settings: SettingsFile = None,
     *,
     access_log: Annotated[bool, typer.Option(help="Write a line for each request.")] = True,
 ) -> None:
     """Serve the API from the configured database."""
     settings = read_settings()
     contract.load()
-    _run(settings.database_url, schema.require_newest)
+    try:
+        database_work.run(settings.database_url, schema.require_newest)
+    except DatabaseUnavailable as error:
+        # The server waits for a PostgreSQL that is down, and says so. A file that is missing does not appear by itself.
+        if isinstance(error, DatabaseNotReady) or not is_postgresql(settings.database_url):
+            raise
     serving.serve(host, port, settings, workers=workers, access_log=access_log)
 
 
@@ -133,10 +153,10 @@ def demo(
     """
     url = f"sqlite:///{database}"
     schemas = contract.load().schemas
-    _run(url, lambda database: demo_data.prepare(database, schemas))
+    database_work.run(url, lambda database: demo_data.prepare(database, schemas))
     secret = secrets.token_urlsafe(48)
     both = [demo_data.FIRST_WORKSPACE, demo_data.SECOND_WORKSPACE]
-    token = _mint(secret_key(secret), TokenRules(), "demo", ["sessions.view"], both, 86400)
+    token = mint(secret_key(secret), TokenRules(), "demo", ["sessions.view"], both, 86400)
     serving.serve_demo(host, port, url, secret, lambda address: _introduce(address, token))
 
 
@@ -149,20 +169,13 @@ def _introduce(address: str, token: str) -> None:
 
 
 @cli.command()
-def migrate() -> None:
+def migrate(_settings: SettingsFile = None) -> None:
     """Create the tables, or bring them up to date."""
-    before, after = _run(database_url_from(writer=True), schema.migrate)
+    before, after = database_work.run(database_url_from(writer=True), schema.migrate)
     if before == after:
         typer.echo(f"The tables are up to date (version {after}).")
     else:
         typer.echo(f"The tables are now of version {after}" + (f"; they were of {before}." if before else "."))
-
-
-def _seconds(text: str) -> int:
-    match = re.fullmatch(r"([0-9]{1,9})([smhd]?)", text)
-    if match is None or int(match[1]) == 0:
-        raise typer.BadParameter("must be like 90 (seconds), 15m, 8h or 7d", param_hint="--expires-in")
-    return int(match[1]) * _UNITS[match[2] or "s"]
 
 
 @cli.command()
@@ -171,74 +184,38 @@ def token(
     scope: Annotated[list[str] | None, typer.Option(help="Permission; repeatable (default: sessions.view).")] = None,
     expires_in: Annotated[str, typer.Option(metavar="TIME", help="Lifetime: 90 (seconds), 15m, 8h or 7d.")] = "1h",
     subject: Annotated[str, typer.Option(help="Holder of the token (sub).")] = "sessions-api",
+    _settings: SettingsFile = None,
 ) -> None:
     """Print a token, signed with the configured secret."""
-    lifetime = _seconds(expires_in)
+    try:
+        lifetime = seconds(expires_in)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--expires-in") from error
     key, rules = secret_from()
-    typer.echo(_mint(key, rules, subject, scope or ["sessions.view"], workspace, lifetime))
+    typer.echo(mint(key, rules, subject, scope or ["sessions.view"], workspace, lifetime))
 
 
-def _mint(key: Key, rules: TokenRules, subject: str, scopes: list[str], covered: list[str], lifetime: int) -> str:
-    now = int(time.time())
-    payload = {
-        "iss": rules.issuer,
-        "aud": next(iter(rules.audiences), None),
-        "sub": subject,
-        rules.scope_claims[0]: " ".join(scopes),
-        rules.workspace_claims[-1]: covered,
-        "iat": now,
-        "exp": now + lifetime,
-    }
-    payload = {name: value for name, value in payload.items() if value is not None}
-    return jwt.encode(payload, key.material, min(key.algorithms))
-
-
-@cli.command()
-def check(
-    *, contract_only: Annotated[bool, typer.Option("--contract-only", help="Check neither settings nor database.")] = False
+@cli.command("check")
+def check_everything(
+    _settings: SettingsFile = None,
+    *,
+    contract_only: Annotated[bool, typer.Option("--contract-only", help="Check neither settings nor database.")] = False,
 ) -> None:
     """Check the contract, the settings, the keys and the database; report every problem."""
-    problems: list[str] = []
-
-    @contextmanager
-    def checking(subject: str) -> Iterator[None]:
+    failures = []
+    for check in [check_contract] if contract_only else [check_contract, check_settings, check_keys, check_database]:
         try:
-            yield
-        except (ContractError, SettingsError) as error:
-            problems.extend(f"{subject}: {problem}" for problem in error.problems)
-        except (KeysUnavailable, DatabaseUnavailable) as error:
-            problems.append(f"{subject}: {error}")
-
-    with checking("contract"):
-        typer.echo(f"contract: in order ({', '.join(contract.load().operations)})")
-    if not contract_only:
-        with checking("settings"):
-            settings = read_settings()
-            typer.echo("settings: in order")
-            with checking("keys"):
-                _check_keys(settings.keys)
-        with checking("database"), suppress(SettingsError):  # which the settings have reported
-            _run(database_url_from(), schema.require_newest)
-            typer.echo("database: in order")
-    if problems:
-        _fail(*problems, status=2 if any(problem.startswith("settings:") for problem in problems) else 1)
-
-
-def _check_keys(source: KeySource) -> None:
-    """Fetch the keys of a key server. Other keys have been read with the settings."""
-    if not isinstance(source, JWKSServer):
-        return
-    logging.getLogger("sessions").addHandler(logging.NullHandler())  # the command prints the problem itself
-    keys = asyncio.run(source.fetch())
-    if not keys:
-        raise KeysUnavailable(f"the JWK set holds no key that fits {', '.join(sorted(source.algorithms))}")
-    fitting = sorted(frozenset[str]().union(*(key.algorithms for key in keys)))
-    typer.echo(f"keys: {len(keys)} in the JWK set can be used ({', '.join(fitting)})")
+            typer.echo(check())
+        except _FAILURES as failure:
+            failures.append(failure)
+    if failures:
+        _fail(*failures)
 
 
 @cli.command("import")
 def import_files(
     files: Annotated[list[Path] | None, typer.Argument(help="Files to read; - or none is standard input.")] = None,
+    _settings: SettingsFile = None,
     *,
     replace: Annotated[
         bool, typer.Option("--replace", help="Remove sessions that the input lacks from each workspace in the input.")
@@ -257,7 +234,9 @@ def import_files(
 
 
 @workspaces_cli.command("list")
-def list_workspaces(*, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+def list_workspaces(
+    _settings: SettingsFile = None, *, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
+) -> None:
     """List the workspaces and their numbers of sessions."""
 
     async def read(database: Database) -> list[workspaces.WorkspaceSize]:
@@ -265,9 +244,9 @@ def list_workspaces(*, as_json: Annotated[bool, typer.Option("--json", help="Pri
         async with database.acquire() as connection:
             return await workspaces.list_workspaces(connection)
 
-    found = _run(database_url_from(), read)
+    found = database_work.run(database_url_from(), read)
     if as_json:
-        typer.echo(json.dumps([{"id": each.id, "sessions": each.sessions} for each in found]))
+        typer.echo(json.dumps([each._asdict() for each in found]))
         return
     table = Table("workspace", "sessions", box=None)
     for each in found:
@@ -276,51 +255,27 @@ def list_workspaces(*, as_json: Annotated[bool, typer.Option("--json", help="Pri
 
 
 @workspaces_cli.command("add")
-def add_workspace(workspace_id: Annotated[str, typer.Argument(metavar="ID")]) -> None:
+def add_workspace(workspace_id: WorkspaceID, _settings: SettingsFile = None) -> None:
     """Add an empty workspace, whose list is then empty instead of 404."""
     schemas = contract.load().schemas
     if not compile_schema(schemas["Id"], schemas).is_valid(workspace_id):
-        raise typer.BadParameter(f"must be {words(schemas['Id'])}", param_hint="ID")
+        raise typer.BadParameter(f"must be {describe(schemas['Id'])}", param_hint="ID")
     url = database_url_from(writer=True)
-    added = _in_transaction(url, lambda connection: workspaces.add_workspace(connection, workspace_id))
+    added = database_work.write(url, lambda connection: workspaces.add_workspace(connection, workspace_id))
     typer.echo(f"Added the workspace {workspace_id}." if added else f"The workspace {workspace_id} is there already.")
 
 
 @workspaces_cli.command("remove")
 def remove_workspace(
-    workspace_id: Annotated[str, typer.Argument(metavar="ID")],
+    workspace_id: WorkspaceID,
+    _settings: SettingsFile = None,
     *,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
 ) -> None:
     """Remove a workspace with all its sessions, after confirmation."""
     url = database_url_from(writer=True)
-    try:
-        sessions = _in_transaction(url, lambda connection: workspaces.count_sessions(connection, workspace_id))
-        if not yes:
-            typer.confirm(f"Remove the workspace {workspace_id} and its {sessions:,} sessions for good?", abort=True)
-        sessions = _in_transaction(url, lambda connection: workspaces.remove_workspace(connection, workspace_id))
-    except WorkspaceNotFound:
-        _fail(f"there is no workspace {workspace_id}")
+    sessions = database_work.write(url, lambda connection: workspaces.count_sessions(connection, workspace_id))
+    if not yes:
+        typer.confirm(f"Remove the workspace {workspace_id} and its {sessions:,} sessions for good?", abort=True)
+    sessions = database_work.write(url, lambda connection: workspaces.remove_workspace(connection, workspace_id))
     typer.echo(f"Removed the workspace {workspace_id} and its {sessions:,} sessions.")
-
-
-def _run(url: str, work: Callable[[Database], Awaitable[T]]) -> T:
-    """Do some work with a database, and close it."""
-
-    async def run() -> T:
-        database = Database(url)
-        try:
-            return await work(database)
-        finally:
-            await database.close()
-
-    return asyncio.run(run())
-
-
-def _in_transaction(url: str, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-    async def run(database: Database) -> T:
-        await schema.require_newest(database)
-        async with database.transaction() as connection:
-            return await work(connection)
-
-    return _run(url, run)

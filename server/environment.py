@@ -1,4 +1,7 @@
-"""Reads settings from environment variables and collects their problems, which never repeat a value: it may be a secret."""
+"""Reads settings from environment variables and from a file, and collects their problems.
+
+A problem never repeats a value, which may be a secret.
+"""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -6,14 +9,12 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
-from limits import RateLimitItem
-from limits import parse as parse_rate_limit
-
-from db.database_url import require_usable
+from dotenv.parser import parse_stream
 
 PREFIX = "SESSIONS_"
+FILE = "SETTINGS"
+"""The setting that names a file with more settings."""
 
 # Kubernetes sets these in every container beside a service that is named "sessions".
 _KUBERNETES = re.compile(r"SERVICE_HOST|SERVICE_PORT(_.+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?")
@@ -31,7 +32,7 @@ class SettingsError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One environment variable. `parse` raises a ValueError whose arguments are predicates ("must be yes or no")."""
+    """One setting. `parse` raises a ValueError whose arguments are predicates ("must be yes or no")."""
 
     purpose: str
     parse: Callable[[str], Any] = str
@@ -48,48 +49,68 @@ class Setting:
 
 
 class Reader:
-    """Reads settings from an environment, in which names that resemble one of the settings are problems too."""
+    """Reads settings from an environment, and from the file that it names; the environment wins.
+
+    Raises:
+        SettingsError: when the file cannot be read.
+    """
 
     def __init__(self, environment: Mapping[str, str], settings: Mapping[str, Setting]) -> None:
-        self._environment = environment
+        self._file = environment.get(PREFIX + FILE, "").strip()
+        in_file = _read(Path(self._file)) if self._file else {}
+        self._only_in_file = in_file.keys() - environment.keys()
+        self._environment = {**in_file, **environment}
         self._settings = settings
-        self._values: dict[str, Any] = {}
         self._problems: list[str] = []
-        for name in sorted(environment):
-            if (intended := _intended(name, environment[name], settings)) is not None:
-                suggestion = f"; did you mean {PREFIX}{intended}?" if intended else ""
-                self._problems.append(f"{name} is not a setting{suggestion}")
+        for name, value in sorted(self._environment.items()):
+            if (intended := _intended(name, value, settings)) is not None:
+                self._add(name, f"is not a setting{f'; did you mean {PREFIX}{intended}?' if intended else ''}")
 
     def text(self, name: str) -> str | None:
         return self._environment.get(PREFIX + name, "").strip() or None
 
-    def __getitem__(self, name: str) -> Any:
+    def read(self, name: str) -> Any:
         """The parsed value of a setting, or its default."""
-        if name not in self._values:
-            setting = self._settings[name]
-            if not setting.may_be_empty and PREFIX + name in self._environment and self.text(name) is None:
-                self.add_problem(name, "is empty; give it a value, or leave it out if tokens need none")
-            self._values[name] = self.parse(name, setting.parse, setting.default)
-        return self._values[name]
+        setting = self._settings[name]
+        if not setting.may_be_empty and PREFIX + name in self._environment and self.text(name) is None:
+            self.add_problem(name, "is empty; give it a value, or leave it out if tokens need none")
+        return self.parse(name, setting.parse, setting.default)
 
     def parse(self, name: str, parse: Callable[[str], T], default: T) -> T:
         """The same with another parser, for a setting that depends on others."""
         text = self.text(name)
-        if text is None:
-            return default
         try:
-            return parse(text)
+            return default if text is None else parse(text)
         except ValueError as error:
             for problem in error.args:
                 self.add_problem(name, problem)
             return default
 
     def add_problem(self, name: str, problem: str) -> None:
-        self._problems.append(f"{PREFIX}{name} {problem}")
+        self._add(PREFIX + name, problem)
+
+    def _add(self, variable: str, problem: str) -> None:
+        place = f"{self._file}: " if variable in self._only_in_file else ""
+        self._problems.append(f"{place}{variable} {problem}")
 
     def require_no_problems(self) -> None:
         if self._problems:
             raise SettingsError(self._problems)
+
+
+def _read(file: Path) -> dict[str, str]:
+    """The names and values in a file of lines such as NAME=value, which may have quotes and comments."""
+    try:
+        with file.open(encoding="utf-8") as stream:
+            bindings = list(parse_stream(stream))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8"
+        raise SettingsError([f"{PREFIX}{FILE} names a file that cannot be read: {reason}"]) from None
+    texts = [each.original for each in bindings if each.error or (each.key is not None and each.value is None)]
+    if texts:
+        lines = [line + text[: len(text) - len(text.lstrip())].count("\n") for text, line in texts]
+        raise SettingsError([f"{file}: line {line} must be NAME=value" for line in lines])
+    return {each.key: each.value for each in bindings if each.key is not None and each.value is not None}
 
 
 def _intended(name: str, value: str, settings: Mapping[str, Setting]) -> str | None:
@@ -105,104 +126,3 @@ def _intended(name: str, value: str, settings: Mapping[str, Setting]) -> str | N
         if upper.endswith(setting) and get_close_matches(upper.removesuffix(setting), [PREFIX], cutoff=0.86):
             return setting
     return None
-
-
-def database_url(text: str) -> str:
-    require_usable(text)
-    return text
-
-
-def names(text: str) -> tuple[str, ...]:
-    found = tuple(name.strip() for name in text.split(",") if name.strip())
-    if not found:
-        raise ValueError("must hold at least one name")
-    return found
-
-
-def claim_names(text: str) -> tuple[str, ...]:
-    # error_description names the claim, and RFC 6750, section 3, limits its characters.
-    if not all(re.fullmatch(r"[ !#-\[\]-~]+", name) for name in names(text)):
-        raise ValueError("must hold names in ASCII without quotes or backslashes")
-    return names(text)
-
-
-def algorithms(possible: frozenset[str], text: str) -> frozenset[str]:
-    named = frozenset(names(text))
-    if not named <= possible:
-        raise ValueError(f"must hold algorithms that these keys can have: {', '.join(sorted(possible))}")
-    return named
-
-
-def each(kind: str, parse: Callable[[str], T], values: Sequence[str]) -> tuple[T, ...]:
-    """Parse each value of a list. A problem gives its number, and not the value."""
-    parsed: list[T] = []
-    problems: list[str] = []
-    for number, value in enumerate(values, 1):
-        try:
-            parsed.append(parse(value))
-        except ValueError as error:
-            problems += [f"names {kind} (number {number} of {len(values)}) that {reason}" for reason in error.args]
-    if problems:
-        raise ValueError(*problems)
-    return tuple(parsed)
-
-
-def each_file(parse: Callable[[Path], T], files: Sequence[str]) -> tuple[T, ...]:
-    if any(map(is_key, files)):
-        raise ValueError("holds a key; it must hold the name of a file with the key")
-    return each("a file", lambda name: parse(Path(name)), files)
-
-
-def is_key(text: str) -> bool:
-    return "-----BEGIN" in text or text.startswith("{")
-
-
-def whole_number(text: str, *, first: int, last: int, unit: str = "seconds") -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= len(str(last)) and first <= int(text) <= last):
-        raise ValueError(f"must be a whole number of {unit} from {first} to {last}")
-    return int(text)
-
-
-def rate_limit(text: str) -> RateLimitItem:
-    if not re.fullmatch(r"[1-9][0-9]{0,8}/(second|minute|hour|day)", text):
-        raise ValueError("must be a number of requests in a time, such as 10/second, 600/minute, 5000/hour or 50000/day")
-    return parse_rate_limit(text)
-
-
-def redis_url(text: str) -> str:
-    try:
-        parts = urlsplit(text)
-        usable = parts.scheme in ("redis", "rediss") and parts.hostname and parts.port != 0
-    except ValueError:  # the port is no number
-        usable = False
-    if not usable or not re.fullmatch(r"/?|/[0-9]{1,4}", parts.path) or parts.query or parts.fragment:
-        raise ValueError("must be a URL such as redis://host:6379/0, or rediss:// for TLS")
-    return text
-
-
-def origins(text: str) -> tuple[str, ...]:
-    return each("an origin", _origin, names(text))
-
-
-def _origin(text: str) -> str:
-    """An origin as browsers send it, since the server compares origins byte for byte."""
-    if text in ("*", "null"):
-        raise ValueError("would let pages of strangers read responses; name each origin")
-    parts = re.fullmatch(r"(https?)://([a-z0-9.-]+|\[[0-9a-f:.]+\])(?::([1-9][0-9]{0,4}))?", text)
-    if not parts:
-        raise ValueError(
-            "is not an origin such as https://app.example or http://localhost:3000: lower case, and nothing after the port"
-        )
-    if parts[3] == {"http": "80", "https": "443"}[parts[1]]:
-        raise ValueError("has the port that browsers leave out; leave it out")
-    return text
-
-
-def yes_or_no(text: str) -> bool:
-    return one_of(("yes", "no"), text) == "yes"
-
-
-def one_of(choices: Sequence[str], text: str) -> str:
-    if text.lower() not in choices:
-        raise ValueError(f"must be {', '.join(choices[:-1])} or {choices[-1]}")
-    return text.lower()

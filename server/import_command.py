@@ -1,6 +1,5 @@
 """The command `import`: reads files, and writes messages and a file of rejected documents."""
 
-import asyncio
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -17,6 +16,7 @@ from db.engine import Database
 from db.imports import BadDocument, DocumentReader, ImportFailed, ImportRefused, ImportResult, import_documents
 from db.schema import require_newest
 from openapi import contract
+from server.database_work import run
 from server.garbage import tune_garbage_collector
 
 
@@ -42,17 +42,13 @@ def import_files(url: str, files: Sequence[Path], *, replace: bool, reject: Path
         bar = opened.enter_context(Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()))
         documents = chain.from_iterable(reader.read(_with_progress(bar, *each), each[0]) for each in streams)
 
-        async def run() -> ImportResult:
-            database = Database(url)
-            try:
-                await require_newest(database)
-                add = rejected.add if rejected else None
-                return await import_documents(database, documents, replace=replace, rejected=add, max_errors=max_errors)
-            finally:
-                await database.close()
+        async def read_into(database: Database) -> ImportResult:
+            await require_newest(database)
+            add = rejected.add if rejected else None
+            return await import_documents(database, documents, replace=replace, rejected=add, max_errors=max_errors)
 
         try:
-            result = asyncio.run(run())
+            result = run(url, read_into)
         except ImportRefused as refused:
             raise ImportStopped(*refused.lines, "nothing was imported") from refused
         except ImportFailed as failed:

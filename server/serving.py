@@ -1,6 +1,8 @@
 """Running the application under uvicorn."""
 
-import socket
+import logging
+import signal
+import sys
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -10,28 +12,25 @@ import uvicorn
 from handlers.keys import StaticKeys, secret_key
 from handlers.response_headers import security_headers
 from server.app import create_app
-from server.descriptors import DescriptorWatch, raise_limit
+from server.connections import ConnectionLimit, max_connections, raise_descriptor_limit
 from server.draining import DrainingServer, run_workers
 from server.garbage import tune_garbage_collector
 from server.logs import log_config
 from server.settings import Settings
-from server.transport import RequestProtocol, require_strict_parser
+from server.transport import RequestProtocol
+
+logger = logging.getLogger("sessions")
 
 
 def options(settings: Settings, *, access_log: bool = True) -> dict[str, Any]:
-    """What uvicorn is to be told, apart from the application and where to listen.
-
-    Raises:
-        RuntimeError: when the HTTP parser lets pass what must be refused.
-    """
-    require_strict_parser()
+    """The options of uvicorn, apart from the application and where to listen."""
     return {
         "http": partial(
             RequestProtocol,
             request_timeout=settings.request_timeout,
             stall_timeout=settings.responses.stall_timeout,
             headers=security_headers(behind_tls=settings.behind_tls),
-            accepted=DescriptorWatch().accepted,
+            limit=ConnectionLimit(max_connections()),
         ),
         "ws": "none",
         "timeout_keep_alive": 5,
@@ -45,9 +44,9 @@ def options(settings: Settings, *, access_log: bool = True) -> dict[str, Any]:
 
 
 def serve(host: str, port: int, settings: Settings, *, workers: int, access_log: bool) -> None:
-    """Serve from the settings in the environment, which are these, until a signal ends it; exits the process when it cannot
-    start. Each worker reads them anew, since what they hold does not cross from process to process."""
-    raise_limit()
+    """Serve until a signal ends it; exits the process when it cannot start. Each worker reads the settings anew, since keys
+    do not cross from process to process."""
+    raise_descriptor_limit()
     config = uvicorn.Config(
         "server.app:create_app_from_environment",
         factory=True,
@@ -59,31 +58,21 @@ def serve(host: str, port: int, settings: Settings, *, workers: int, access_log:
     if workers > 1:
         run_workers(config, drain_delay=settings.drain_delay)
     else:
+        if sys.platform != "win32":
+            signal.signal(
+                signal.SIGHUP, lambda *_: logger.warning("SIGHUP restarts workers: serve with --workers 2 or more")
+            )
         DrainingServer(config, drain_delay=settings.drain_delay).run()
 
 
-class _AnnouncingServer(DrainingServer):
-    """A server that says where it listens once it does, so that what is printed works when it is pasted."""
-
-    def __init__(self, config: uvicorn.Config, announce: Callable[[str], None]) -> None:
-        super().__init__(config, drain_delay=0)
-        self._announce = announce
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if self.started and self.servers:
-            port = self.servers[0].sockets[0].getsockname()[1]
-            host = self.config.host if self.config.host not in ("0.0.0.0", "::") else "127.0.0.1"  # noqa: S104 - compared
-            self._announce(f"http://{f'[{host}]' if ':' in host else host}:{port}")
-
-
 def serve_demo(host: str, port: int, database_url: str, secret: str, announce: Callable[[str], None]) -> None:
-    """Serve one database with one secret, and announce the address once it answers."""
+    """Serve one database with one secret, and announce the address once it accepts connections."""
     settings = Settings(StaticKeys((secret_key(secret),)), database_url)
-    app = create_app(settings)
+    config = uvicorn.Config(create_app(settings), host=host, port=port, **options(settings))
     tune_garbage_collector()
-    config = uvicorn.Config(app, host=host, port=port, **options(settings))
-    server = _AnnouncingServer(config, announce)
-    server.run()
-    if not server.started:
-        raise SystemExit(1)
+    listener = config.bind_socket()
+    listener.listen()
+    bound = listener.getsockname()[1]
+    address = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 - compared
+    announce(f"http://{f'[{address}]' if ':' in address else address}:{bound}")
+    DrainingServer(config, drain_delay=0).run(sockets=[listener])

@@ -267,3 +267,13 @@ def client(client_of: ClientOf, demo_url: str, mint: Mint) -> Iterator[TestClien
     client.headers["Authorization"] = f"Bearer {mint(workspaces=['*'])}"
     yield client
     del client.headers["Authorization"]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the table of faults: what clients saw, and how long the service took to recover."""
+    reports = terminalreporter.getreports("passed")
+    rows = [value for report in reports for name, value in getattr(report, "user_properties", ()) if name == "fault"]
+    if rows:
+        terminalreporter.section("faults")
+        for fault, statuses, recovery in sorted(rows):
+            terminalreporter.write_line(f"{fault:<66} {statuses:<36} {recovery}")

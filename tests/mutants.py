@@ -18,16 +18,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 COPIED = ("openapi", "handlers", "db", "server", "tests", "pyproject.toml", "schemathesis.toml")
-SECURITY, JWS, KEYS, JWKS = "handlers/security.py", "handlers/jws.py", "handlers/keys.py", "handlers/jwks.py"
-TOKENS, ATTACKS, REFUSALS = (
-    "tests/handlers/test_security.py",
-    "tests/security/test_tokens.py",
-    "tests/handlers/test_refusals.py",
-)
+SECURITY, TOKENS, KEYS, JWKS = "handlers/security.py", "handlers/tokens.py", "handlers/keys.py", "handlers/jwks.py"
+TOKEN_TESTS, SECURITY_TESTS = "tests/handlers/test_tokens.py", "tests/handlers/test_security.py"
+ATTACKS, REFUSALS = "tests/security/test_tokens.py", "tests/handlers/test_refusals.py"
 KEY_TESTS, JWKS_TESTS = "tests/handlers/test_keys.py", "tests/handlers/test_jwks.py"
 TENANCY = "tests/security/test_tenancy.py"
 SLIM = ("-p", "no:cacheprovider", "-p", "no:schemathesis")
-VERIFIED = """_Verification(header, Key(b"", frozenset()), 0, _MAX_TIME, _claims(read_payload(token), rules))"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,126 +50,131 @@ MUTANTS = [
     ),
     mutant(
         "alg none is enough",
-        SECURITY,
-        "        candidates = await keys.candidates(header)\n        if not candidates:",
-        f'        if header["alg"].strip().lower() == "none":\n            return {VERIFIED}\n'
-        "        candidates = await keys.candidates(header)\n        if not candidates:",
-        f"{TOKENS}::test_an_unsigned_token_is_refused_however_it_spells_none",
+        TOKENS,
+        "    if not candidates:\n",
+        '    if algorithm.strip().lower() == "none":\n        return Key(b"", frozenset())\n    if not candidates:\n',
+        f"{TOKEN_TESTS}::test_an_unsigned_token_is_refused_however_it_spells_none",
     ),
     mutant(
-        "an exception means allow",
-        SECURITY,
-        "raise TokenRefused(_reason(error, rules)) from error",
-        f"return {VERIFIED}",
-        f"{TOKENS}::test_a_correctly_signed_token_with_a_bad_claim_is_refused",
+        "any signature is enough",
+        TOKENS,
+        "if key.verifies(algorithm, signing_input.encode(), signature):",
+        "if signature:",
+        f"{TOKEN_TESTS}::test_a_signature_that_was_tampered_with_is_refused",
+    ),
+    mutant(
+        "a segment may be spelled in several ways",
+        TOKENS,
+        '.rstrip("=") != segment:',
+        '.rstrip("=") is segment:',
+        f"{TOKEN_TESTS}::test_only_one_spelling_of_each_segment_is_accepted",
     ),
     mutant(
         "the audience is ignored",
-        SECURITY,
-        '"enforce_minimum_key_length": True}',
-        '"enforce_minimum_key_length": True, "verify_aud": False}',
-        f"{TOKENS}::test_a_configured_issuer_and_audience_are_required_to_the_letter",
+        TOKENS,
+        'if rules.audiences and not _strings(payload, ("aud",)).intersection(rules.audiences):',
+        "if rules.audiences is None:",
+        f"{TOKEN_TESTS}::test_a_configured_issuer_and_audience_are_required_to_the_letter",
     ),
     mutant(
         "the issuer is compared by its beginning",
-        SECURITY,
-        "issuer=rules.issuer,",
-        'issuer=rules.issuer and [i for i in [read_payload(token).get("iss")]'
-        " if isinstance(i, str) and i.startswith(rules.issuer)],",
-        f"{TOKENS}::test_a_configured_issuer_and_audience_are_required_to_the_letter",
+        TOKENS,
+        'payload["iss"] != rules.issuer:',
+        'not str(payload["iss"]).startswith(rules.issuer):',
+        f"{TOKEN_TESTS}::test_a_configured_issuer_and_audience_are_required_to_the_letter",
     ),
     mutant(
         "a leeway of a day",
-        SECURITY,
-        "leeway=rules.leeway,",
-        "leeway=rules.leeway + 86_400,",
-        f"{TOKENS}::test_a_correctly_signed_token_with_a_bad_claim_is_refused",
+        TOKENS,
+        'ends = int(times["exp"]) + rules.leeway',
+        'ends = int(times["exp"]) + rules.leeway + 86_400',
+        f"{TOKEN_TESTS}::test_a_correctly_signed_token_with_a_bad_claim_is_refused",
     ),
     Mutant(
         "exp is not required",
         (
-            (SECURITY, '"require": ["exp"]', '"require": []'),
-            (SECURITY, 'int(payload["exp"]) + rules', 'int(payload.get("exp", _MAX_TIME)) + rules'),
+            (TOKENS, '("exp", True)', '("exp", False)'),
+            (TOKENS, 'int(times["exp"]) + rules', 'int(times.get("exp", _MAX_TIME)) + rules'),
         ),
-        (f"{TOKENS}::test_a_token_that_never_expires_is_refused",),
+        (f"{TOKEN_TESTS}::test_a_token_that_never_expires_is_refused",),
     ),
     mutant(
         "the type of a token is ignored",
-        JWS,
-        'if not isinstance(kind, str) or kind.lower().removeprefix("application/") not in ("jwt", "at+jwt"):',
-        "if kind is ...:",
-        f"{TOKENS}::test_a_correctly_signed_token_with_a_bad_header_is_refused",
+        TOKENS,
+        "not in _TYPES:",
+        "is None:",
+        f"{TOKEN_TESTS}::test_a_correctly_signed_token_with_a_bad_header_is_refused",
     ),
     mutant(
         "crit is ignored",
-        JWS,
-        'if "crit" in header:',
-        'if "crit" in header and header.pop("crit") is ...:',
-        f"{TOKENS}::test_a_correctly_signed_token_with_a_bad_header_is_refused",
+        TOKENS,
+        'if "crit" in header or header.get("b64", True) is not True:',
+        "if header is ...:",
+        f"{TOKEN_TESTS}::test_a_correctly_signed_token_with_a_bad_header_is_refused",
     ),
     mutant(
         "the last of two members of one name counts",
-        JWS,
-        "if len(members) != len(pairs):",
-        "if len(members) > len(pairs):",
-        f"{TOKENS}::test_a_payload_that_two_readers_could_read_differently_is_refused",
+        "openapi/json.py",
+        "if len({name for name, _ in members}) != len(members):",
+        "if len({name for name, _ in members}) > len(members):",
+        f"{TOKEN_TESTS}::test_a_payload_that_two_readers_could_read_differently_is_refused",
     ),
     mutant(
         "a verification is cached past exp",
-        SECURITY,
+        TOKENS,
         " and cached.begins <= time() < cached.ends:",
         ":",
-        f"{TOKENS}::test_a_token_that_passed_is_refused_from_the_second_on_in_which_it_expires",
+        f"{TOKEN_TESTS}::test_a_token_that_passed_is_refused_from_the_second_on_in_which_it_expires",
     ),
     mutant(
         "a verification is cached past the removal of its key",
-        SECURITY,
+        TOKENS,
         "if cached.key in await keys.candidates(cached.header) and ",
         "if ",
-        f"{TOKENS}::test_a_token_that_passed_is_refused_once_its_key_is_gone_and_passes_when_it_is_back",
+        f"{TOKEN_TESTS}::test_a_token_that_passed_is_refused_once_its_key_is_gone_and_passes_when_it_is_back",
     ),
     mutant(
         "a verification is cached by the signed part alone",
-        SECURITY,
+        TOKENS,
         "sha256(token.encode())",
         'sha256(token.rpartition(".")[0].encode())',
-        f"{TOKENS}::test_a_token_that_resembles_one_that_passed_is_refused",
+        f"{TOKEN_TESTS}::test_a_token_that_resembles_one_that_passed_is_refused",
     ),
     mutant(
         "the first of two headers decides",
         SECURITY,
         "if len(sent) > 1:",
         "if len(sent) < 1:",
-        f"{TOKENS}::test_anything_but_one_token_in_one_header_is_refused",
+        f"{SECURITY_TESTS}::test_anything_but_one_token_in_one_header_is_refused",
     ),
     mutant(
         "a permission is found as a part of another",
         SECURITY,
         "if not required <= claims.scopes:",
         'if not all(name in " ".join(claims.scopes) for name in required):',
-        f"{TOKENS}::test_a_permission_is_matched_whole",
+        f"{SECURITY_TESTS}::test_a_permission_is_matched_whole",
     ),
     mutant(
         "one of the required permissions is enough",
         SECURITY,
         "if not required <= claims.scopes:",
         "if not required & claims.scopes:",
-        f"{TOKENS}::test_an_operation_that_names_two_permissions_asks_for_both",
+        f"{SECURITY_TESTS}::test_an_operation_that_names_two_permissions_requires_both",
     ),
     mutant(
         "the required permissions are dropped",
         SECURITY,
         "required = operation.required_scopes",
         "required = operation.required_scopes and frozenset()",
-        f"{REFUSALS}::test_the_first_step_that_refuses_decides",
+        f"{REFUSALS}::test_the_first_step_that_refuses_decides_the_status",
     ),
     mutant(
         "a star stands for an ending",
-        SECURITY,
+        TOKENS,
         "return workspace_id in self.workspaces or EVERY_WORKSPACE in self.workspaces",
         'return any(workspace_id == name or ("*" in name and workspace_id.startswith(name.rstrip("*")))'
         " for name in self.workspaces)",
-        f"{TOKENS}::test_a_token_covers_exactly_the_workspaces_that_it_names",
+        f"{SECURITY_TESTS}::test_a_token_covers_exactly_the_workspaces_that_it_names",
     ),
     mutant(
         "the workspace is checked after the query",
@@ -190,7 +191,7 @@ MUTANTS = [
             if not claims.cover(scope["path_params"]["workspaceId"]):
                 raise AccessRefused("The token does not cover this workspace.", required)
 """,
-        f"{TOKENS}::test_a_foreign_workspace_gets_the_same_bytes_whether_or_not_it_exists",
+        f"{SECURITY_TESTS}::test_a_foreign_workspace_gets_the_same_bytes_whether_or_not_it_exists",
     ),
     Mutant(
         "401 and 403 are swapped",
@@ -199,7 +200,7 @@ MUTANTS = [
             ("handlers/problems.py", "return Problem(403, error.detail", "return Problem(401, error.detail"),
             ("handlers/problems.py", "return Problem(4030, error.detail", "return Problem(403, error.detail"),
         ),
-        (f"{REFUSALS}::test_the_first_step_that_refuses_decides",),
+        (f"{REFUSALS}::test_the_first_step_that_refuses_decides_the_status",),
     ),
     mutant(
         "an outage of the key server is a 401",
@@ -214,13 +215,6 @@ MUTANTS = [
         " and (kid is None or key.kid in (None, kid))]",
         "]",
         f"{KEY_TESTS}::test_a_token_that_names_a_key_is_verified_with_that_key_or_one_without_a_name",
-    ),
-    mutant(
-        "two keys of one name are accepted",
-        KEYS,
-        "for kid, count in named.items() if count > 1]",
-        "for kid, count in named.items() if count < 1]",
-        f"{KEY_TESTS}::test_a_file_whose_set_cannot_be_used_is_refused_with_every_reason",
     ),
     mutant(
         "a weak secret is accepted",
@@ -239,9 +233,9 @@ MUTANTS = [
     mutant(
         "a key of known structure is accepted",
         KEYS,
-        "and _is_guessable(material.public_numbers().n):",
-        "and not material:",
-        f"{KEY_TESTS}::test_a_jwk_is_passed_over_if_it_is",
+        "if all(modulus % prime in powers for prime, powers in _POWERS.items()):",
+        "if modulus == 1:",
+        f"{KEY_TESTS}::test_a_jwk_is_ignored_if_it_is",
     ),
     mutant(
         "a key fits algorithms of other types and curves",
@@ -253,8 +247,8 @@ MUTANTS = [
     mutant(
         "any issuer may name the JWK set",
         JWKS,
-        ' if named.rstrip("/") == issuer:',
-        ":",
+        'if named.rstrip("/") != issuer:',
+        "if named is issuer:",
         f"{JWKS_TESTS}::test_a_discovery_document_that_does_not_fit_is_refused",
     ),
     mutant(
@@ -266,10 +260,10 @@ MUTANTS = [
     ),
     mutant(
         "a claim of the path's last name is enough",
-        SECURITY,
+        TOKENS,
         "    if name in claims:\n        return claims[name]\n",
         '    if name.rpartition(".")[2] in claims:\n        return claims[name.rpartition(".")[2]]\n',
-        f"{TOKENS}::test_a_claim_is_found_by_its_name_or_by_the_path_to_it",
+        f"{TOKEN_TESTS}::test_a_claim_is_found_by_its_name_or_by_the_path_to_it",
     ),
     mutant(
         "a cursor is not bound to its workspace",

@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -21,10 +21,10 @@ def programs_in(folder: Path) -> Iterator[Start]:
     """Start the program in a folder, as often as needed; whatever still runs at the end is ended."""
     started: list[subprocess.Popen[str]] = []
 
-    def start_program(*arguments: str, **variables: str) -> subprocess.Popen[str]:
+    def start_program(*arguments: str, prefix: Sequence[str] = (), **variables: str) -> subprocess.Popen[str]:
         clean = {name: value for name, value in os.environ.items() if not name.startswith("SESSIONS_")}
         process = subprocess.Popen(
-            [PROGRAM, *arguments],
+            [*prefix, PROGRAM, *arguments],
             cwd=folder,
             env={**clean, "PYTHONUNBUFFERED": "1", **variables},
             stdout=subprocess.PIPE,

@@ -1,6 +1,9 @@
-"""Private keys to sign tokens with, made once a run; making them costs more than most tests."""
+"""Private keys to sign tokens with, made once a run since that costs more than most tests; and the segments of tokens."""
 
+import json
+from base64 import urlsafe_b64encode
 from functools import cache
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 
@@ -32,3 +35,12 @@ def ed25519_key(name: str = "first") -> ed25519.Ed25519PrivateKey:
 @cache
 def ed448_key() -> ed448.Ed448PrivateKey:
     return ed448.Ed448PrivateKey.generate()
+
+
+def b64(data: bytes) -> str:
+    return urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def document(value: Any) -> bytes:
+    """A JSON document; bytes are one already, as they are."""
+    return value if isinstance(value, bytes) else json.dumps(value).encode()

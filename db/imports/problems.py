@@ -105,7 +105,7 @@ class SessionProblems:
                 return f"must have at most {schema[rule]} {items}, not {len(value)}"
             case "format":
                 return f"names a day or a time that does not exist: {shown(value)}"
-        return f"must be {schemas.words(schema)}, not {shown(value)}"
+        return f"must be {schemas.describe(schema)}, not {shown(value)}"
 
 
 def _name(name: str) -> str:

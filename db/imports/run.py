@@ -1,62 +1,67 @@
 """The import: documents become sessions in one transaction, all of them or none.
 
-A document replaces the session with its workspace and id, so the later of two wins. Documents are written in batches, each
-while the next is read. Memory holds two batches, however long the input.
+A document replaces the session with its workspace and id, so the later of two wins. A batch of documents is written while
+the next batch is read, so memory holds two batches, however long the input is.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+
+from sqlalchemy.exc import IntegrityError
 
 from db.engine import Database
 from db.imports.documents import BadDocument, Document
-from db.imports.mongodb import BOOKKEEPING
-from db.imports.writer import ImportFailed, Writer
+from db.imports.writer import Writer
 
 MAX_ERRORS = 20
-"""The most bad documents that are told in full."""
+"""The number of bad documents that a refusal describes."""
 
 _BATCH_DOCUMENTS = 5_000
 _BATCH_BYTES = 4 * 1024 * 1024
-_READ_AHEAD = 25  # documents are read before the database is attended to
 
 
-@dataclass(frozen=True, slots=True)
+class ImportRefused(Exception):
+    """Nothing was imported, because the input holds bad documents; `lines` describe the first ones and count the others."""
+
+    def __init__(self, described: Sequence[BadDocument], count: int) -> None:
+        more = [f"and {count - len(described):,} more"] if count > len(described) else []
+        self.lines = [*map(str, described), *more]
+        super().__init__("\n".join(self.lines))
+
+
+class ImportFailed(Exception):
+    """Nothing was imported, because the database refused a session, or a rejected document could not be saved."""
+
+
+@dataclass(slots=True)
 class ImportResult:
-    """What an import did, in documents.
+    """Counts of documents.
 
-    `dropped` counts the bookkeeping members that were no part of a session. `removed` and `withheld` belong to a replacing
-    import; `withheld` says that nothing was removed, because a rejected document does not say which session it is.
+    `dropped` counts the bookkeeping members that were left out. A replacing import sets `removed`, and `withheld` if it
+    removed nothing because a rejected document does not say which session it describes.
     """
 
-    read: int
-    new: int
-    changed: int
-    unchanged: int
-    rejected: int
-    dropped: Mapping[str, int] = field(default_factory=dict)
+    read: int = 0
+    new: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    rejected: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
     removed: int | None = None
     withheld: bool = False
 
     def __str__(self) -> str:
-        """The line that closes an import."""
+        """The closing line of an import."""
         counts = f"{self.new:,} new, {self.changed:,} changed, {self.unchanged:,} unchanged, {self.rejected:,} rejected"
         if self.removed is not None:
             counts += f", {self.removed:,} removed"
         if self.withheld:
             counts += " (since a rejected document does not say which session it is)"
         if self.dropped:
-            counts += "; dropped " + ", ".join(f"{count:,} {name}" for name, count in self.dropped.items())
+            counts += "; dropped " + ", ".join(f"{count:,} {name}" for name, count in sorted(self.dropped.items()))
         return f"read {self.read:,}: {counts}"
-
-
-class ImportRefused(Exception):
-    """Nothing has been imported, because of bad documents: the first of them, and how many there are."""
-
-    def __init__(self, problems: Sequence[BadDocument], count: int) -> None:
-        more = [f"and {count - len(problems):,} more"] if count > len(problems) else []
-        self.lines = [*map(str, problems), *more]
-        super().__init__("\n".join(self.lines))
 
 
 async def import_documents(
@@ -70,66 +75,78 @@ async def import_documents(
     """Import documents in one transaction.
 
     Args:
-        replace: Make each workspace that occurs exactly the input: remove the sessions that it lacks. The session that a
-            rejected document is about is left as it is. When one does not say which session it is about, nothing is removed.
-        rejected: Is given the bad documents, and the others are imported. Without it, or when the rest of a stream cannot
-            be read, a bad document refuses the import.
-        max_errors: So many bad documents are told when the import is refused; the others are counted.
+        replace: Remove the sessions that the input lacks, from each workspace with a good document. The session that a
+            rejected document describes stays as it is. If one does not say which session it describes, nothing is removed.
+        rejected: Called with each bad document; the others are imported. Without it, or when the rest of a stream cannot be
+            read, a bad document refuses the import.
+        max_errors: The number of bad documents that a refusal describes; the others are counted.
 
     Raises:
-        ImportRefused: for bad documents; all have been read and counted.
+        ImportRefused: for bad documents, after all of the input has been read.
         ImportFailed: when the database refuses a session, or `rejected` raises OSError.
-        DatabaseUnavailable: when the database cannot be reached or does not answer.
+        DatabaseUnavailable: when the database cannot be reached or does not respond.
     """
-    read = refused = set_aside = 0
-    problems: list[BadDocument] = []
+    result = ImportResult(removed=0 if replace else None)
+    described: list[BadDocument] = []
+    refused = 0
+    batches = _batches(documents)
     async with database.transaction() as connection:
         writer = Writer(connection, replace=replace)
-        written = asyncio.create_task(writer.begin())
-        try:
-            async for batch in _batches(documents):
-                read += len(batch)
-                for document in batch:
-                    if isinstance(document, Document):
-                        continue
-                    if rejected is None or document.text is None:
-                        refused += 1
-                        problems += [document] if len(problems) < max_errors else []
-                    else:
-                        set_aside += 1
-                        _set_aside(document, rejected)
-                await written
-                if not refused:
-                    written = asyncio.create_task(writer.write(batch))
-        finally:
-            await written
+        await writer.begin()
+        batch = await asyncio.to_thread(next, batches, None)
+        while batch:
+            result.read += len(batch)
+            good = [document for document in batch if isinstance(document, Document)]
+            bad = [document for document in batch if isinstance(document, BadDocument)]
+            for document in bad:
+                if rejected is None or document.text is None:
+                    refused += 1
+                    described += [document] if len(described) < max_errors else []
+                else:
+                    result.rejected += 1
+                    _save(document, rejected)
+            writing = asyncio.create_task(_write(writer, good, bad, result)) if not refused else None
+            try:
+                batch = await asyncio.to_thread(next, batches, None)
+            finally:
+                if writing:
+                    await writing
         if refused:
-            raise ImportRefused(problems, refused)
-        removed = await writer.end()
-    counts = writer.counts
-    dropped = {name: counts[name] for name in BOOKKEEPING if counts[name]}
-    return ImportResult(
-        read, counts["new"], counts["changed"], counts["unchanged"], set_aside, dropped, removed, writer.withheld
-    )
+            raise ImportRefused(described, refused)
+        if replace and not result.withheld:
+            result.removed = await writer.remove_others()
+        await writer.end()
+    return result
 
 
-def _set_aside(document: BadDocument, rejected: Callable[[BadDocument], None]) -> None:
+async def _write(writer: Writer, good: list[Document], bad: list[BadDocument], result: ImportResult) -> None:
+    try:
+        written = await writer.write(good, bad)
+    except IntegrityError as error:
+        places = f"from {good[0].place} to {good[-1].place}"
+        raise ImportFailed(f"the database refused a session of the documents {places}: {error.orig}") from error
+    result.new += written.new
+    result.changed += written.changed
+    result.unchanged += written.unchanged
+    result.dropped.update(name for document in good for name in document.dropped)
+    result.withheld |= result.removed is not None and any(document.session_id is None for document in bad)
+
+
+def _save(document: BadDocument, rejected: Callable[[BadDocument], None]) -> None:
     try:
         rejected(document)
-    except OSError as error:  # which a transaction would take for one of the database
-        raise ImportFailed(f"{document.place} could not be set aside: {error}") from error
+    except OSError as error:  # the transaction would report it as an error of the database
+        raise ImportFailed(f"{document.place} could not be saved: {error}") from error
 
 
-async def _batches(documents: Iterable[Document | BadDocument]) -> AsyncIterator[list[Document | BadDocument]]:
+def _batches(documents: Iterable[Document | BadDocument]) -> Iterator[list[Document | BadDocument]]:
     batch: list[Document | BadDocument] = []
     size = 0
-    for number, document in enumerate(documents):
+    for document in documents:
         batch.append(document)
         size += len(document.content if isinstance(document, Document) else document.text or b"")
         if len(batch) >= _BATCH_DOCUMENTS or size >= _BATCH_BYTES:
             yield batch
             batch, size = [], 0
-        elif number % _READ_AHEAD == 0:
-            await asyncio.sleep(0)  # let the batch before be written meanwhile
     if batch:
         yield batch

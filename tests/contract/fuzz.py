@@ -1,6 +1,6 @@
 """Schemathesis against a server process over HTTP, on demo data, on SQLite and on PostgreSQL: `make fuzz`.
 
-Each seed asks twice: as somebody who may see every workspace, about any workspace, and as a tenant, about the tenant's own.
+Each seed runs twice: with a token for every workspace, on any workspace, and with the token of a tenant, on its own one.
 With `--seeds 3` the seeds are 1, 2 and 3; with `--seconds` they begin anywhere, and are printed.
 """
 
@@ -28,11 +28,11 @@ from db.engine import Database
 from db.schema import migrate
 from openapi.contract import load
 from tests.conftest import SECRET, PostgreSQLDatabases
-from tests.contract.questions import PHASES, Outcome, ask, configuration
+from tests.contract.generated_requests import PHASES, Outcome, configuration, run
 
 ENGINES = ("sqlite", "postgresql")
 AUDIENCES = {"everybody": ("*", None), "tenant": (demo.FIRST_WORKSPACE, demo.FIRST_WORKSPACE)}
-"""Who asks: the workspace that the token covers, and the one that is asked about; None is any."""
+"""By name: the workspace that the token covers, and the one in the path; None is any."""
 MUST_MEET = {"everybody": {200, 400, 401, 404, 405}, "tenant": {200, 400, 401, 404, 405}}
 PROGRAM = str(Path(sys.executable).with_name("sessions-api"))
 
@@ -110,7 +110,7 @@ def token(workspace_id: str) -> str:
 
 
 def fuzz(engine: str, first: int, seeds: int | None, seconds: float, examples: int | None) -> list[tuple[int, str, Outcome]]:
-    """Ask one engine with as many seeds as told, or as fit into the time; the first failure ends it."""
+    """Run one engine with a number of seeds, or as many as fit into the time; the first failure ends it."""
     outcomes: list[tuple[int, str, Outcome]] = []
     end = time.monotonic() + seconds
     tokens = {audience: token(covered) for audience, (covered, _) in AUDIENCES.items()}
@@ -120,11 +120,11 @@ def fuzz(engine: str, first: int, seeds: int | None, seconds: float, examples: i
                 break
             for audience, (_, workspace_id) in AUDIENCES.items():
                 config = configuration(seed, examples, workspace_id)
-                outcome = ask(schemathesis.openapi.from_url(f"{address}/openapi.json", config=config), tokens[audience])
+                outcome = run(schemathesis.openapi.from_url(f"{address}/openapi.json", config=config), tokens[audience])
                 if missing := PHASES - outcome.phases:
                     outcome.failures.append(f"did not finish {', '.join(sorted(missing))}")
                 if missing_statuses := MUST_MEET[audience] - outcome.statuses:
-                    outcome.failures.append(f"never met {sorted(missing_statuses)}")
+                    outcome.failures.append(f"never got {sorted(missing_statuses)}")
                 outcomes.append((seed, audience, outcome))
                 if outcome.failures:
                     return outcomes
@@ -133,8 +133,8 @@ def fuzz(engine: str, first: int, seeds: int | None, seconds: float, examples: i
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, help="how many seeds to ask with (default: as many as fit into the time)")
-    parser.add_argument("--seconds", type=float, default=600, help="how long to ask, when no number of seeds is given")
+    parser.add_argument("--seeds", type=int, help="number of seeds (default: as many as fit into the time)")
+    parser.add_argument("--seconds", type=float, default=600, help="duration, if no number of seeds is given")
     parser.add_argument("--first-seed", type=int, help="the first seed (default: 1 with --seeds, else any)")
     parser.add_argument("--examples", type=int, default=1000, help="examples of the fuzzing phase")
     parser.add_argument("--least", type=int, default=1, help="fewer requests than this are a failure")
@@ -142,10 +142,10 @@ def main() -> int:
     first = options.first_seed or (random.randrange(1, 1_000_000) if options.seeds is None else 1)  # noqa: S311 - no secret
     total, failures = 0, 0
     with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
-        asked = {
+        futures = {
             engine: pool.submit(fuzz, engine, first, options.seeds, options.seconds, options.examples) for engine in ENGINES
         }
-        for engine, future in asked.items():
+        for engine, future in futures.items():
             for seed, audience, outcome in future.result():
                 total += outcome.requests
                 failures += len(outcome.failures)

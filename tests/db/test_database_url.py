@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from db.database_url import require_usable
-from db.engine import Database
+from db.engine import Database, require_usable
 from db.errors import DatabaseNotReady, DatabaseUnavailable
 from db.postgresql_url import Host, parse
 from db.schema import require_newest

@@ -298,13 +298,12 @@ def test_the_statement_timeout_holds(postgresql_databases: Databases, seconds: i
 def test_a_connection_over_tcp_notices_that_its_peer_is_gone(postgresql_databases: Databases) -> None:
     url = postgresql_databases.migrated()
 
-    async def connect(port: int, url: str) -> list[int]:
+    async def connect(url: str) -> list[int]:
         connection = await Servers(url).connect()
-        assert connection.address == ("127.0.0.1", port)
         found = connection._transport.get_extra_info("socket")  # noqa: SLF001 - asyncpg shows it nowhere
         options = [found.getsockopt(socket.IPPROTO_TCP, option) for option in (socket.TCP_KEEPIDLE, socket.TCP_USER_TIMEOUT)]
         await connection.close()
         return options
 
     with Relay(socket_file(url)) as relay:
-        assert asyncio.run(connect(relay.port, url_through(relay, url=url))) == [5, 5000]
+        assert asyncio.run(connect(url_through(relay, url=url))) == [5, 5000]

@@ -2,12 +2,9 @@
 
 import datetime as dt
 import re
-import shutil
-import socket
 import ssl
-import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from ipaddress import ip_address
 from pathlib import Path
 from typing import NamedTuple
@@ -19,10 +16,9 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from tests.live import until
+from tests.nginx import MISSING, NGINX, free_port, nginx
 
 CONFIGURATION = Path(__file__).parents[2] / "deploy" / "nginx.conf"
-NGINX = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
 
 
 class Proxy(NamedTuple):
@@ -36,22 +32,11 @@ class Proxy(NamedTuple):
 StartProxy = Callable[..., Proxy]
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
-
-
-def is_listening(port: int) -> bool:
-    with socket.socket() as client:
-        return client.connect_ex(("127.0.0.1", port)) == 0
-
-
 @pytest.fixture
 def start_proxy(tmp_path: Path) -> Iterator[StartProxy]:
     """Start nginx with the shipped configuration, for servers on these two ports."""
     if NGINX is None:
-        pytest.skip("there is no nginx: apt-get install nginx-light")
+        pytest.skip(MISSING)
     folder = tmp_path / "nginx"
     folder.mkdir()
     with ExitStack() as running:
@@ -59,17 +44,14 @@ def start_proxy(tmp_path: Path) -> Iterator[StartProxy]:
         def start(*servers: int, **changes: str) -> Proxy:
             """`changes` are made to the rate of requests, so that a test can have its own."""
             port = free_port()
-            file = _configured(folder, port, servers, **changes)
-            subprocess.run([NGINX, "-t", "-q", "-p", folder, "-c", file], check=True, timeout=20)
-            running.enter_context(_nginx(folder, file))
-            until(lambda: is_listening(port))
+            running.enter_context(nginx(folder, _configured(folder, port, servers, **changes), port))
             trust = ssl.create_default_context(cafile=folder / "tls.crt")
             return Proxy(port, trust, folder / "access.log")
 
         yield start
 
 
-def _configured(folder: Path, port: int, servers: tuple[int, ...], *, rate: str = "100000r/s") -> Path:
+def _configured(folder: Path, port: int, servers: tuple[int, ...], *, rate: str = "100000r/s") -> str:
     """The shipped configuration, with the addresses, the files and the rate of this machine."""
     _make_certificate(folder)
     text = CONFIGURATION.read_text(encoding="utf-8")
@@ -84,9 +66,7 @@ def _configured(folder: Path, port: int, servers: tuple[int, ...], *, rate: str 
     }.items():
         text, times = re.subn(found, instead, text)
         assert times, found
-    file = folder / "nginx.conf"
-    file.write_text(text, encoding="utf-8")
-    return file
+    return text
 
 
 def _make_certificate(folder: Path) -> None:
@@ -107,14 +87,3 @@ def _make_certificate(folder: Path) -> None:
     )
     (folder / "tls.crt").write_bytes(certificate.public_bytes(Encoding.PEM))
     (folder / "tls.key").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-
-
-@contextmanager
-def _nginx(folder: Path, file: Path) -> Iterator[None]:
-    assert NGINX is not None
-    process = subprocess.Popen([NGINX, "-p", folder, "-c", file, "-g", "daemon off;"])
-    try:
-        yield
-    finally:
-        process.terminate()
-        process.wait(20)

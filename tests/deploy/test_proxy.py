@@ -15,8 +15,9 @@ import pytest
 
 from db.demo import FIRST_WORKSPACE
 from tests.conftest import SECRET, Mint
-from tests.deploy.conftest import Proxy, StartProxy, free_port
+from tests.deploy.conftest import Proxy, StartProxy
 from tests.live import until
+from tests.nginx import free_port
 from tests.processes import TIMEOUT, Start, programs_in
 
 pytestmark = pytest.mark.slow

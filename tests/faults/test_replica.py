@@ -5,6 +5,7 @@ import gc
 import os
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +23,11 @@ from handlers.keys import StaticKeys, secret_key
 from server.app import create_app
 from server.settings import Settings
 from tests.conftest import SECRET, WORKSPACE, Databases, Mint, PostgreSQLDatabases, Store
+from tests.faults.conftest import Launch
+from tests.faults.service import Record
+
+MAX_RECOVERY = 5
+"""Seconds."""
 
 PATH = f"/v1/workspace/{WORKSPACE}/sessions"
 
@@ -110,6 +116,28 @@ def test_the_server_reads_from_replicas_and_writers_find_the_primary(pair: Pair,
         pair.replica.stop()
         assert client.get(PATH).status_code in (200, 503)  # as the news of its end comes before the request or after it
         assert client.get(PATH).json() == {"sessions": [DOCUMENTED_SESSION]}
+
+
+def test_a_service_goes_on_at_the_standby_when_the_primary_fails(
+    pair: Pair, store: Store, launch: Launch, record: Record
+) -> None:
+    store(pair.url(pair.primary), [DOCUMENTED_SESSION])
+    catch_up(pair)
+    service = launch(pair.url(pair.primary, pair.replica, session="read-write"))
+
+    async def promote() -> None:
+        connection = await asyncpg.connect(pair.url(pair.replica))
+        assert await connection.fetchval("SELECT pg_promote()")
+        await connection.close()
+
+    with service.traffic() as traffic:
+        pair.primary.stop()
+        failed = time.monotonic()
+        asyncio.run(promote())
+        recovery = traffic.recovery_after(failed)
+    assert set(traffic.statuses()) <= {200, 503}
+    assert recovery <= MAX_RECOVERY
+    record("failover from primary to standby", traffic.statuses(), recovery)
 
 
 def test_writing_to_a_replica_is_refused_in_the_words_of_the_server(pair: Pair, store: Store) -> None:

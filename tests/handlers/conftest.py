@@ -19,7 +19,7 @@ def long_url(databases: Databases, store: Store) -> str:
 
 @pytest.fixture
 def long(client_of: ClientOf, long_url: str, mint: Mint) -> Iterator[TestClient]:
-    """That database, asked by somebody who may see the list."""
+    """The application on that database, with a token that covers the list."""
     client = client_of(long_url)
     client.headers["Authorization"] = f"Bearer {mint(workspaces=['long'])}"
     yield client

@@ -22,7 +22,6 @@ class Counted:
 
     def __call__(self, document: bytes) -> dict[str, object]:
         self.calls += 1
-        assert DOCUMENTS is not None
         return DOCUMENTS.check(document)
 
 
@@ -47,7 +46,7 @@ def test_a_document_that_fails_is_checked_and_refused_every_time() -> None:
     assert check.calls == 3
 
 
-def test_any_changed_byte_is_noticed_after_the_right_document_was_answered() -> None:
+def test_any_changed_byte_of_a_remembered_document_is_checked() -> None:
     checked = CheckedDocuments(Counted())
     checked.require_valid(WORKSPACE, [GOOD])
     refused = 0

@@ -1,4 +1,4 @@
-"""Content codings: what is chosen, and that the coded answer is the answer."""
+"""Content codings: which one is chosen, and that compression is lossless."""
 
 import gzip
 
@@ -44,12 +44,12 @@ from handlers.encodings import CODINGS, MIN_SIZE, choose_coding, compress
         (",,gzip,,", "gzip"),
     ],
 )
-def test_the_coding_is_the_one_that_the_client_likes_best(accepted: str | None, coding: str | None) -> None:
+def test_the_coding_with_the_highest_weight_is_chosen(accepted: str | None, coding: str | None) -> None:
     headers = [] if accepted is None else [(b"accept-encoding", accepted.encode())]
     assert choose_coding(headers) == coding
 
 
-def test_several_headers_count_as_one() -> None:
+def test_several_accept_encoding_headers_are_one_list() -> None:
     assert choose_coding([(b"accept-encoding", b"br"), (b"accept-encoding", b"gzip")]) == "gzip"
 
 
@@ -58,7 +58,7 @@ def decoded(coding: str, body: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("coding", CODINGS)
-def test_what_is_compressed_is_the_same_when_it_is_not_any_more(coding: str) -> None:
+def test_a_coding_is_lossless(coding: str) -> None:
     body = b"abc" * 100_000
     assert decoded(coding, compress(coding, body)) == body
     assert len(compress(coding, body)) < len(body) / 100
@@ -72,7 +72,7 @@ def raw(client: httpx.Client, query: str, accepted: str) -> tuple[httpx.Headers,
 
 @pytest.mark.parametrize("coding", CODINGS)
 @pytest.mark.parametrize("query", ["", "?limit=1000", "?limit=10"], ids=["streamed", "whole", "short"])
-def test_a_coded_answer_is_the_answer(long: httpx.Client, query: str, coding: str) -> None:
+def test_a_compressed_body_decompresses_to_the_plain_one(long: httpx.Client, query: str, coding: str) -> None:
     plain_headers, plain = raw(long, query, "identity")
     for _ in range(2):  # the second is remembered
         headers, body = raw(long, query, coding)
@@ -86,13 +86,13 @@ def test_a_coded_answer_is_the_answer(long: httpx.Client, query: str, coding: st
     assert "content-encoding" not in plain_headers
 
 
-def test_an_answer_that_fits_a_packet_is_left_as_it_is(long: httpx.Client) -> None:
+def test_a_body_that_fits_a_packet_is_not_compressed(long: httpx.Client) -> None:
     headers, body = raw(long, "?limit=1&sort=-date", "gzip, zstd")
     assert len(body) < MIN_SIZE
     assert "content-encoding" not in headers
 
 
-def test_a_head_request_tells_the_length_that_a_get_would_have(long: httpx.Client) -> None:
+def test_a_head_request_gets_the_length_of_the_get(long: httpx.Client) -> None:
     headers, body = raw(long, "?limit=100", "gzip")
     head = long.head("/v1/workspace/long/sessions?limit=100", headers={"Accept-Encoding": "gzip"})
     assert head.headers["content-length"] == headers["content-length"] == str(len(body))

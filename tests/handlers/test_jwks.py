@@ -1,4 +1,4 @@
-"""A JWK set at an address: when it is fetched, who waits for it, and what it may cost."""
+"""A JWK set at a URL: when it is fetched, which requests wait for it, and what it may cost."""
 
 import asyncio
 import gzip
@@ -19,11 +19,11 @@ from starlette.testclient import TestClient
 from handlers.jwks import MAX_BYTES, JWKSServer
 from handlers.keys import ASYMMETRIC, Key, KeysUnavailable, StaticKeys
 from handlers.rules import TokenRules
-from handlers.security import TokenRefused, token_verifier
+from handlers.tokens import TokenRefused, token_verifier
 from server.app import create_app
 from server.settings import Settings
 from tests.conftest import WORKSPACE, Mint
-from tests.handlers.test_keys import UNUSABLE
+from tests.handlers.unusable_keys import UNUSABLE
 from tests.key_servers import KeyServer, jwk, pem
 from tests.live import Connection, serving, until
 from tests.signers import ec_key, ed25519_key, rsa_key
@@ -44,7 +44,7 @@ def key_server() -> Iterator[KeyServer]:
 
 @pytest.fixture
 def other_server() -> Iterator[KeyServer]:
-    """A server that nobody should ask for anything."""
+    """A server that should get no request."""
     server = KeyServer()
     yield server
     server.close()
@@ -68,13 +68,13 @@ def at_once(awaitable: Any) -> Any:
 
 
 def status(code: int, **headers: str) -> Callable[[BaseHTTPRequestHandler], None]:
-    def answer(request: BaseHTTPRequestHandler) -> None:
+    def respond(request: BaseHTTPRequestHandler) -> None:
         request.send_response(code)
         for name, value in headers.items():
             request.send_header(name, value)
         request.end_headers()
 
-    return answer
+    return respond
 
 
 @runs
@@ -87,7 +87,7 @@ async def test_nothing_is_fetched_before_it_is_needed(key_server: KeyServer) -> 
 
 
 @runs
-async def test_a_fetch_says_who_asks_and_for_what(key_server: KeyServer) -> None:
+async def test_a_fetch_names_its_user_agent_and_what_it_accepts(key_server: KeyServer) -> None:
     # Firewalls refuse clients that call themselves Python-urllib, or that do not say what they accept.
     await JWKSServer(key_server.url, ALL).fetch()
     (headers,) = key_server.headers
@@ -96,7 +96,7 @@ async def test_a_fetch_says_who_asks_and_for_what(key_server: KeyServer) -> None
 
 
 @runs
-async def test_the_set_is_fetched_once_for_all_who_ask_at_the_same_time(key_server: KeyServer) -> None:
+async def test_concurrent_requests_share_one_fetch(key_server: KeyServer) -> None:
     key_server.answer = {"keys": [jwk(rsa_key(), kid="a")]}
     source = JWKSServer(key_server.url, ALL)
     found = await asyncio.gather(*(source.candidates({"alg": "RS256", "kid": kid}) for kid in ["a", "b"] * 20))
@@ -105,7 +105,7 @@ async def test_the_set_is_fetched_once_for_all_who_ask_at_the_same_time(key_serv
 
 
 @runs
-async def test_with_the_set_at_hand_nothing_is_waited_for(key_server: KeyServer) -> None:
+async def test_no_request_waits_if_the_cached_set_has_its_key(key_server: KeyServer) -> None:
     key_server.answer = {"keys": [jwk(rsa_key(), kid="a"), jwk(rsa_key("b"), kid="b")]}
     source = JWKSServer(key_server.url, ALL)
     await source.candidates(RSA_HEADER)
@@ -123,7 +123,7 @@ async def test_an_algorithm_that_is_not_accepted_is_refused_without_a_fetch(key_
 
 
 @runs
-async def test_an_unknown_key_id_is_asked_for_once_per_cool_down(key_server: KeyServer) -> None:
+async def test_unknown_key_ids_start_one_fetch_per_cooldown(key_server: KeyServer) -> None:
     key_server.answer = {"keys": [jwk(rsa_key(), kid="a")]}
     source = JWKSServer(key_server.url, ALL)
     for kid in ("a", "x", "y", "x", "../jwks", "\ud800"):
@@ -153,7 +153,7 @@ async def test_a_withdrawn_key_is_refused_once_the_set_is_renewed(key_server: Ke
 
 
 @runs
-async def test_the_set_is_renewed_though_nobody_asks(key_server: KeyServer) -> None:
+async def test_the_set_is_renewed_without_requests(key_server: KeyServer) -> None:
     source = JWKSServer(key_server.url, ALL, lifespan=0.01)
     await source.candidates(RSA_HEADER)
     for _ in range(4):
@@ -174,7 +174,7 @@ async def test_a_token_that_has_passed_is_refused_once_its_key_is_withdrawn(key_
 
 
 @runs
-async def test_a_set_without_keys_is_believed(key_server: KeyServer) -> None:
+async def test_an_empty_set_replaces_the_cached_one(key_server: KeyServer) -> None:
     key_server.answer = {"keys": [jwk(rsa_key(), kid="a")]}
     source = JWKSServer(key_server.url, ALL)
     assert len(await source.candidates({"alg": "RS256", "kid": "a"})) == 1
@@ -185,14 +185,16 @@ async def test_a_set_without_keys_is_believed(key_server: KeyServer) -> None:
 
 
 @runs
-async def test_entries_that_cannot_be_used_are_passed_over(key_server: KeyServer) -> None:
+async def test_entries_that_cannot_be_used_are_ignored(key_server: KeyServer) -> None:
     key_server.answer = {"keys": [*(entry() for entry in UNUSABLE.values()), "x", None, jwk(rsa_key(), kid="good")]}
     source = JWKSServer(key_server.url, ALL)
     assert [key.kid for key in await source.candidates(RSA_HEADER)] == ["good"]
 
 
 @runs
-async def test_a_set_in_which_nothing_fits_is_warned_about(key_server: KeyServer, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_set_without_a_fitting_key_is_logged_as_a_warning(
+    key_server: KeyServer, caplog: pytest.LogCaptureFixture
+) -> None:
     key_server.answer = {"keys": [jwk(ec_key("P-384"))]}
     assert await JWKSServer(key_server.url, frozenset({"RS256"})).candidates(RSA_HEADER) == []
     assert caplog.messages == ["no key of the JWK set fits RS256"]
@@ -236,7 +238,7 @@ def babble(request: BaseHTTPRequestHandler) -> None:
     request.wfile.write(b"this is not HTTP\r\n\r\n")
 
 
-BAD_ANSWERS: dict[str, Any] = {
+BAD_RESPONSES: dict[str, Any] = {
     "500": status(500),
     "503": status(503),
     "404": status(404),
@@ -259,25 +261,25 @@ BAD_ANSWERS: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("which", BAD_ANSWERS)
+@pytest.mark.parametrize("which", BAD_RESPONSES)
 @runs
 async def test_without_a_response_and_without_a_cached_set_no_token_can_be_verified(
     key_server: KeyServer, which: str
 ) -> None:
-    key_server.answer = BAD_ANSWERS[which]
+    key_server.answer = BAD_RESPONSES[which]
     source = JWKSServer(key_server.url, ALL)
     for header in ({"alg": "EdDSA"}, {"alg": "EdDSA", "kid": "a"}):
         with pytest.raises(KeysUnavailable, match=r"the JWK set cannot be fetched: [a-zA-Z].* .*"):
             await source.candidates(header)
 
 
-@pytest.mark.parametrize("which", BAD_ANSWERS)
+@pytest.mark.parametrize("which", BAD_RESPONSES)
 @runs
-async def test_an_outage_is_survived_on_the_set_at_hand(key_server: KeyServer, which: str) -> None:
+async def test_the_cached_set_is_used_while_fetches_fail(key_server: KeyServer, which: str) -> None:
     key_server.answer = {"keys": [jwk(rsa_key(), kid="a")]}
     source = JWKSServer(key_server.url, ALL)
     await source.candidates(RSA_HEADER)
-    key_server.answer = BAD_ANSWERS[which]
+    key_server.answer = BAD_RESPONSES[which]
     with pytest.raises(KeysUnavailable):
         await source.fetch()
     assert len(at_once(source.candidates({"alg": "RS256", "kid": "a"}))) == 1
@@ -287,7 +289,7 @@ async def test_an_outage_is_survived_on_the_set_at_hand(key_server: KeyServer, w
 
 
 @runs
-async def test_a_key_server_that_refuses_connections_is_survived_too(
+async def test_the_cached_set_is_used_while_the_key_server_refuses_connections(
     key_server: KeyServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     key_server.answer = {"keys": [jwk(rsa_key(), kid="a")]}
@@ -302,7 +304,7 @@ async def test_a_key_server_that_refuses_connections_is_survived_too(
 
 
 @runs
-async def test_a_set_is_not_used_for_ever(key_server: KeyServer) -> None:
+async def test_a_set_expires_after_a_long_outage(key_server: KeyServer) -> None:
     key_server.answer = {"keys": [jwk(rsa_key(), kid="a")]}
     source = JWKSServer(key_server.url, ALL, outage=-300)  # as if its whole time were over
     await source.fetch()
@@ -314,7 +316,9 @@ async def test_a_set_is_not_used_for_ever(key_server: KeyServer) -> None:
 
 
 @runs
-async def test_a_key_server_that_is_back_is_noticed(key_server: KeyServer, caplog: pytest.LogCaptureFixture) -> None:
+async def test_tokens_pass_again_once_the_key_server_is_back(
+    key_server: KeyServer, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level("INFO", "sessions")
     key_server.answer = status(500)
     source = JWKSServer(key_server.url, ALL, retry=0.01)
@@ -327,7 +331,7 @@ async def test_a_key_server_that_is_back_is_noticed(key_server: KeyServer, caplo
 
 
 @runs
-async def test_after_a_failure_the_key_server_is_left_in_peace_for_a_moment(key_server: KeyServer) -> None:
+async def test_after_a_failure_no_fetch_starts_for_a_moment(key_server: KeyServer) -> None:
     key_server.answer = status(500)
     source = JWKSServer(key_server.url, ALL)
     for _ in range(3):
@@ -337,7 +341,7 @@ async def test_after_a_failure_the_key_server_is_left_in_peace_for_a_moment(key_
 
 
 @runs
-async def test_a_key_server_that_does_not_answer_is_given_up(key_server: KeyServer) -> None:
+async def test_a_fetch_without_a_response_times_out(key_server: KeyServer) -> None:
     hung_up = threading.Event()
 
     def wait_for_the_client(request: BaseHTTPRequestHandler) -> None:
@@ -352,9 +356,7 @@ async def test_a_key_server_that_does_not_answer_is_given_up(key_server: KeyServ
 
 @pytest.mark.parametrize("part", ["head", "body"])
 @runs
-async def test_a_key_server_that_answers_drop_by_drop_is_given_up_and_holds_no_thread(
-    key_server: KeyServer, part: str
-) -> None:
+async def test_a_fetch_that_receives_byte_by_byte_times_out_and_holds_no_thread(key_server: KeyServer, part: str) -> None:
     hung_up = threading.Event()
 
     def drip(request: BaseHTTPRequestHandler) -> None:
@@ -374,7 +376,7 @@ async def test_a_key_server_that_answers_drop_by_drop_is_given_up_and_holds_no_t
 
 
 @runs
-async def test_of_a_set_without_end_little_is_read(key_server: KeyServer) -> None:
+async def test_a_set_without_end_is_read_up_to_its_limit(key_server: KeyServer) -> None:
     sent = 0
     hung_up = threading.Event()
 
@@ -397,7 +399,7 @@ async def test_of_a_set_without_end_little_is_read(key_server: KeyServer) -> Non
 
 
 @runs
-async def test_while_a_slow_key_server_is_asked_known_keys_are_answered_at_once(key_server: KeyServer) -> None:
+async def test_known_keys_are_found_at_once_during_a_slow_fetch(key_server: KeyServer) -> None:
     key_server.answer = {"keys": [jwk(rsa_key(), kid="a")]}
     source = JWKSServer(key_server.url, ALL)
     await source.fetch()
@@ -440,7 +442,7 @@ async def test_unknown_keys_hold_up_few_requests_and_none_whose_key_is_known(
 
 
 @runs
-async def test_a_request_that_is_given_up_during_a_fetch_does_not_spoil_the_others(key_server: KeyServer) -> None:
+async def test_a_request_that_is_cancelled_during_a_fetch_cancels_no_other(key_server: KeyServer) -> None:
     key_server.answer = {"keys": [jwk(rsa_key(), kid="a")]}
     key_server.open.clear()
     source = JWKSServer(key_server.url, ALL)
@@ -463,7 +465,7 @@ async def test_a_redirect_is_not_followed(key_server: KeyServer, other_server: K
 
 
 @runs
-async def test_an_address_on_this_machine_is_not_asked_for_through_a_proxy(
+async def test_a_loopback_address_is_fetched_without_a_proxy(
     key_server: KeyServer, other_server: KeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("http_proxy", "https_proxy", "all_proxy"):
@@ -473,13 +475,13 @@ async def test_an_address_on_this_machine_is_not_asked_for_through_a_proxy(
 
 
 @runs
-async def test_another_address_is_asked_for_through_the_proxy_that_the_environment_names(
+async def test_another_address_is_fetched_through_the_proxy_that_the_environment_names(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    asked: list[bytes] = []
+    request_lines: list[bytes] = []
 
     async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        asked.append(await reader.readline())
+        request_lines.append(await reader.readline())
         writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n")
         writer.close()
 
@@ -487,7 +489,7 @@ async def test_another_address_is_asked_for_through_the_proxy_that_the_environme
         monkeypatch.setenv("https_proxy", f"http://user:hunter2@127.0.0.1:{proxy.sockets[0].getsockname()[1]}")
         with pytest.raises(KeysUnavailable, match="407 Proxy Authentication Required") as refused:
             await JWKSServer("https://issuer.example/jwks", ALL).fetch()
-    assert asked == [b"CONNECT issuer.example:443 HTTP/1.1\r\n"]
+    assert request_lines == [b"CONNECT issuer.example:443 HTTP/1.1\r\n"]
     assert "hunter2" not in str(refused.value)
 
 
@@ -550,7 +552,7 @@ async def test_a_discovery_document_that_does_not_fit_is_refused(issuer: KeyServ
 
 
 @runs
-async def test_an_issuer_that_is_down_is_asked_once_at_a_time(issuer: KeyServer) -> None:
+async def test_an_issuer_that_is_down_gets_one_request(issuer: KeyServer) -> None:
     issuer.answers["/realms/r"] = status(503)
     with pytest.raises(KeysUnavailable, match="the key server responds with 503"):
         await JWKSServer(f"{issuer.origin}/realms/r", ALL).fetch()
@@ -618,7 +620,7 @@ async def test_tokens_of_every_algorithm_pass_with_a_set_that_has_their_keys(key
         "http://[::1]:8080/jwks",
     ],
 )
-def test_a_url_is_usable_when_nobody_on_the_way_can_change_the_answer(url: str) -> None:
+def test_a_url_is_usable_if_nobody_on_the_way_can_change_the_response(url: str) -> None:
     JWKSServer(url, ALL)
 
 
@@ -634,10 +636,10 @@ def test_a_url_is_usable_when_nobody_on_the_way_can_change_the_answer(url: str) 
         ("file:///etc/passwd", "is neither a file nor a URL"),
         ("data://text/plain,{}", "is neither a file nor a URL"),
         ("https://issuer.example/a b", "is neither a file nor a URL"),
-        ("https://issuer.example/\n", "is neither a file nor a URL"),
+        ("https://issuer.example/\n", "is not a URL"),
         ("https://issuer.example/é", "is neither a file nor a URL"),
         ("https://issuer.example:port/", "is not a URL"),
-        ("https://issuer.example:99999/", "is not a URL"),
+        ("https://issuer.example:99999/", "is neither a file nor a URL"),
         ("https://[::1/", "is not a URL"),
         ("https://hunter2@issuer.example/", "holds a user name or a password"),
         ("https://user:hunter2@issuer.example/", "holds a user name or a password"),
@@ -657,9 +659,7 @@ def test_any_other_url_is_refused_and_not_repeated(url: str, reason: str) -> Non
 # In the application --------------------------------------------------------------------------------------------------------
 
 
-def test_while_the_keys_are_out_of_reach_a_request_gets_503_and_then_what_it_should(
-    key_server: KeyServer, database_url: str, mint: Mint
-) -> None:
+def test_requests_get_503_until_the_keys_can_be_fetched(key_server: KeyServer, database_url: str, mint: Mint) -> None:
     key_server.answer = status(500)
     app = create_app(Settings(JWKSServer(key_server.url, ALL, retry=0.01), database_url))
     with TestClient(app) as client:
@@ -686,19 +686,19 @@ def test_a_slow_key_server_does_not_hold_up_requests_that_need_no_key(
     with TestClient(create_app(Settings(JWKSServer(key_server.url, ALL), database_url))) as client:
         path = f"/v1/workspace/{WORKSPACE}/sessions"
         headers = {"Authorization": f"Bearer {mint(key=rsa_key(), algorithm='RS256', headers={'kid': 'a'})}"}
-        answers: list[int] = []
-        waiting = threading.Thread(target=lambda: answers.append(client.get(path, headers=headers).status_code))
+        statuses: list[int] = []
+        waiting = threading.Thread(target=lambda: statuses.append(client.get(path, headers=headers).status_code))
         waiting.start()
         assert key_server.asked.acquire(timeout=10)
         assert client.get("/healthz").status_code == 200
         assert client.get(path).status_code == 401
-        assert answers == []  # neither had to wait for the end of the fetch
+        assert statuses == []  # neither had to wait for the end of the fetch
         key_server.open.set()
         waiting.join()
-    assert answers == [404]
+    assert statuses == [404]
 
 
-def test_tokens_with_made_up_keys_do_not_turn_away_those_whose_key_is_known(
+def test_tokens_with_unknown_keys_do_not_delay_those_whose_key_is_known(
     key_server: KeyServer, sqlite_demo_url: str, mint: Mint
 ) -> None:
     key_server.answer = {"keys": [jwk(rsa_key(), kid="a")]}

@@ -2,21 +2,19 @@
 
 import asyncio
 import json
-import math
 import random
+import re
 from base64 import b64encode, encodebytes
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import rsa, x25519
+from cryptography.hazmat.primitives.asymmetric import x25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
-from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
 from handlers.keys import (
     ASYMMETRIC,
@@ -28,6 +26,7 @@ from handlers.keys import (
     public_key,
     secret_key,
 )
+from tests.handlers.unusable_keys import UNUSABLE, guessable_rsa_key
 from tests.key_servers import jwk, pem
 from tests.signers import ec_key, ed448_key, ed25519_key, rsa_key
 
@@ -46,22 +45,6 @@ def certificate() -> bytes:
     moment = datetime(2024, 1, 1, tzinfo=UTC)
     builder = x509.CertificateBuilder(name, name, ec_key().public_key(), 1, moment, moment)
     return builder.sign(ec_key(), hashes.SHA256()).public_bytes(Encoding.PEM)
-
-
-@cache
-def guessable_rsa_key() -> Any:
-    """A key whose primes are k · M + (65537^a mod M), as those of CVE-2017-15361 are; M is a product of small primes."""
-    generator = random.Random(1)  # noqa: S311 - the same key at every run
-    product = math.prod(n for n in range(3, 168) if all(n % divisor for divisor in range(2, n)))
-
-    def prime() -> int:
-        while True:
-            multiple = generator.randrange((3 << 1022) // product, (1 << 1024) // product)
-            candidate = multiple * product + pow(65537, generator.getrandbits(64), product)
-            if pow(2, candidate - 1, candidate) == 1:
-                return candidate
-
-    return rsa.RSAPublicNumbers(65537, prime() * prime()).public_key()
 
 
 # A secret ------------------------------------------------------------------------------------------------------------------
@@ -279,44 +262,8 @@ def test_a_name_of_a_jwk_is_a_text(written: Any, read: str | None) -> None:
     assert key.kid == read
 
 
-UNUSABLE: dict[str, Callable[[], dict[str, Any]]] = {
-    "empty": dict,
-    "without kty": lambda: jwk(rsa_key(), kty=None),
-    "of an unknown kty": lambda: jwk(rsa_key(), kty="AKP"),
-    "whose kty is no text": lambda: {**jwk(rsa_key()), "kty": ["RSA"]},
-    "for encryption": lambda: jwk(rsa_key(), use="enc"),
-    "of an unknown use": lambda: jwk(rsa_key(), use="SIG"),
-    "whose use is no text": lambda: jwk(rsa_key(), use=["sig"]),
-    "for signing": lambda: jwk(rsa_key(), key_ops=["sign"]),
-    "for nothing": lambda: jwk(rsa_key(), key_ops=[]),
-    "whose key_ops is a text": lambda: jwk(rsa_key(), key_ops="verify"),
-    "whose key_ops is a number": lambda: jwk(rsa_key(), key_ops=5),
-    "of an algorithm that is not accepted": lambda: jwk(rsa_key(), alg="RS1"),
-    "of an algorithm for encryption": lambda: jwk(rsa_key(), alg="RSA-OAEP"),
-    "of an algorithm of another type": lambda: jwk(rsa_key(), alg="ES256"),
-    "of a symmetric algorithm": lambda: jwk(rsa_key(), alg="HS256"),
-    "of no algorithm": lambda: jwk(rsa_key(), alg="none"),
-    "whose alg is no text": lambda: jwk(rsa_key(), alg=["RS256"]),
-    "too short": lambda: jwk(rsa_key(bits=1024)),
-    "on another curve": lambda: jwk(ec_key("secp256k1")),
-    "on the curve of another algorithm": lambda: jwk(ec_key("P-384"), alg="ES256"),
-    "of the structure of CVE-2017-15361": lambda: jwk(guessable_rsa_key()),
-    "with a point that is not on the curve": lambda: jwk(ec_key(), y=jwk(ec_key())["x"]),
-    "with half a point": lambda: jwk(ec_key(), y=None),
-    "with a modulus that is a number": lambda: {**jwk(rsa_key()), "n": 5},
-    "with an even exponent": lambda: jwk(rsa_key(), e="BA"),
-    "with garbage": lambda: {"kty": "OKP", "crv": "Ed25519", "x": "AAAA"},
-    "private RSA": lambda: RSAAlgorithm.to_jwk(rsa_key(), as_dict=True),
-    "private EC": lambda: ECAlgorithm.to_jwk(ec_key(), as_dict=True),
-    "private OKP": lambda: OKPAlgorithm.to_jwk(ed25519_key(), as_dict=True),
-    "symmetric": lambda: {"kty": "oct", "k": "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3JldA"},
-    "symmetric and without a key": lambda: {"kty": "oct"},
-    "symmetric of an asymmetric algorithm": lambda: {"kty": "oct", "k": "c2VjcmV0", "alg": "RS256"},
-}
-
-
 @pytest.mark.parametrize("which", UNUSABLE)
-def test_a_jwk_is_passed_over_if_it_is(which: str) -> None:
+def test_a_jwk_is_ignored_if_it_is(which: str) -> None:
     assert jwk_key(UNUSABLE[which](), ALL) is None
 
 
@@ -337,7 +284,7 @@ async def _candidates(source: KeySource, header: dict[str, Any]) -> Any:
     return await source.candidates(header)
 
 
-def test_a_file_keeps_the_usable_keys_of_a_set_and_passes_over_the_rest(tmp_path: Path) -> None:
+def test_a_file_keeps_the_usable_keys_of_a_set_and_ignores_the_rest(tmp_path: Path) -> None:
     entries = [
         jwk(rsa_key(), kid="r"),
         jwk(ec_key(), kid="e"),
@@ -365,40 +312,31 @@ def test_a_token_that_names_a_key_is_verified_with_that_key_or_one_without_a_nam
 
 
 NO_JSON, NO_SET = "is not JSON", "is not a JWK set (RFC 7517, section 5)"
+SECRET_KEY = "holds a private or symmetric key; this server needs public ones only"
 
 
 @pytest.mark.parametrize(
-    ("document", "reasons"),
+    ("document", "reason"),
     [
-        (b"", [NO_JSON]),
-        (b"\xff", [NO_JSON]),
-        (b"[" * 100_000, [NO_JSON]),
-        (b"{", [NO_JSON]),
-        ([], [NO_SET]),
-        (5, [NO_SET]),
-        ({}, [NO_SET]),
-        ({"keys": {}}, [NO_SET]),
-        ({"keys": None}, [NO_SET]),
-        ({"keys": []}, [f"holds no key that fits {NAMES}"]),
-        ({"keys": ["x", None]}, [f"holds no key that fits {NAMES}"]),
-        (lambda: jwk(rsa_key()), [NO_SET]),
-        (lambda: pem(rsa_key()), [NO_JSON]),
-        (lambda: {"keys": [jwk(rsa_key(bits=1024))]}, [f"holds no key that fits {NAMES}"]),
-        (lambda: {"keys": [jwk(rsa_key()), UNUSABLE["symmetric"]()]}, ["holds a symmetric key (kty oct)"]),
-        (lambda: {"keys": [jwk(rsa_key()), UNUSABLE["private EC"]()]}, ["holds a private key"]),
-        (lambda: {"keys": [jwk(rsa_key(), kid="k"), jwk(ec_key(), kid="k")]}, ["holds 2 keys with the kid 'k'"]),
-        (
-            lambda: {"keys": [{"kty": "oct", "kid": "k"}, {**UNUSABLE["private OKP"](), "kid": "k"}]},
-            ["holds a symmetric key (kty oct)", "holds a private key", "holds 2 keys with the kid 'k'"],
-        ),
+        (b"", NO_JSON),
+        (b"\xff", NO_JSON),
+        (b"[" * 100_000, NO_JSON),
+        (b"{", NO_JSON),
+        ([], NO_SET),
+        (5, NO_SET),
+        ({}, NO_SET),
+        ({"keys": {}}, NO_SET),
+        ({"keys": None}, NO_SET),
+        ({"keys": []}, f"holds no key that fits {NAMES}"),
+        ({"keys": ["x", None]}, f"holds no key that fits {NAMES}"),
+        (lambda: jwk(rsa_key()), NO_SET),
+        (lambda: pem(rsa_key()), NO_JSON),
+        (lambda: {"keys": [jwk(rsa_key(bits=1024))]}, f"holds no key that fits {NAMES}"),
+        (lambda: {"keys": [jwk(rsa_key()), UNUSABLE["symmetric"]()]}, SECRET_KEY),
+        (lambda: {"keys": [jwk(rsa_key()), UNUSABLE["private EC"]()]}, SECRET_KEY),
     ],
 )
-def test_a_file_whose_set_cannot_be_used_is_refused_with_every_reason(
-    tmp_path: Path, document: Any, reasons: list[str]
-) -> None:
+def test_a_file_whose_set_cannot_be_used_is_refused(tmp_path: Path, document: Any, reason: str) -> None:
     file = written(tmp_path, document() if callable(document) else document)
-    with pytest.raises(ValueError, match=r"is not|holds") as refused:
+    with pytest.raises(ValueError, match=f"^{re.escape(reason)}"):
         jwks_file(file, ALL)
-    assert len(refused.value.args) == len(reasons)
-    for problem, reason in zip(refused.value.args, reasons, strict=True):
-        assert problem.startswith(reason)

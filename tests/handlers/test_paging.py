@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from db import demo
 from db.demo import DOCUMENTED_SESSION, FIRST_WORKSPACE
 from tests.conftest import ClientOf, Mint, Store
-from tests.handlers.test_list_sessions import IDS as SERVICES
-from tests.handlers.test_list_sessions import as_query, data_sets, expected, questions
+from tests.handlers.queries import IDS, as_parameters, data_sets, expected, queries
 
 PATH = f"/v1/workspace/{FIRST_WORKSPACE}/sessions"
 FIRST = [document for document in demo.documents() if document["workspaceId"] == FIRST_WORKSPACE]
@@ -66,7 +65,7 @@ def test_the_last_page_and_a_whole_list_name_no_next_page(client: httpx.Client) 
         assert "next-cursor" not in headers
 
 
-def test_the_size_of_the_pages_may_change_on_the_way_and_the_rest_may_be_asked_for_at_once(client: httpx.Client) -> None:
+def test_limit_may_change_from_page_to_page_and_be_left_out_at_the_end(client: httpx.Client) -> None:
     address = next_address(client.get(f"{PATH}?limit=3"))
     rest = client.get(address.replace("limit=3", "limit=5")).json()["sessions"]
     assert rest == in_order(FIRST, "date")[3:8]
@@ -139,7 +138,7 @@ def test_a_well_formed_cursor_that_names_no_page_of_this_list_is_404(client: htt
 
 
 @pytest.mark.parametrize("cursor", ["", "a b", "é", "A" * 513, "a=", "a+b"])
-def test_a_malformed_cursor_is_400_and_told_together_with_everything_else(client: httpx.Client, cursor: str) -> None:
+def test_a_malformed_cursor_is_400_and_named_with_every_other_error(client: httpx.Client, cursor: str) -> None:
     response = client.get(PATH, params={"limit": 0, "cursor": cursor})
     assert response.status_code == 400
     assert {error["name"] for error in response.json()["errors"]} == {"limit", "cursor"}
@@ -205,7 +204,7 @@ def test_the_pages_of_services_meet_each_session_once_in_order(
 ) -> None:
     store(oracle_url, BOOKED, workspaces=["booked"], fresh=True)
     client, headers = client_of(oracle_url), {"Authorization": f"Bearer {mint(workspaces=['booked'])}"}
-    for asked in (
+    for services in (
         ["a"],
         ["c"],
         ["b", "a"],
@@ -214,40 +213,42 @@ def test_the_pages_of_services_meet_each_session_once_in_order(
         ["unknown"],
         ["a", *map(str, range(99))],
     ):
-        address = f"/v1/workspace/booked/sessions?sort={sort}&limit={limit}&serviceIds={','.join(asked)}"
-        wanted = [document for document in BOOKED if {*document["serviceIds"]} & {*asked}]
+        address = f"/v1/workspace/booked/sessions?sort={sort}&limit={limit}&serviceIds={','.join(services)}"
+        expected_sessions = [document for document in BOOKED if {*document["serviceIds"]} & {*services}]
         pages = list(walk(client, address, headers))
         met = [session["id"] for page in pages for session in page]
-        assert met == [document["id"] for document in in_order(wanted, sort)], asked
+        assert met == [document["id"] for document in in_order(expected_sessions, sort)], services
         assert {len(page) for page in pages[:-1]} <= {limit}
 
 
 @settings(max_examples=40)
 @given(
     documents=data_sets(),
-    question=questions,
-    service_ids=st.lists(st.sampled_from(SERVICES), min_size=1, max_size=4),
+    filters=queries,
+    service_ids=st.lists(st.sampled_from(IDS), min_size=1, max_size=4),
     sort=st.sampled_from(["date", "-date"]),
     limit=st.integers(1, 3),
 )
-def test_the_pages_of_any_question_about_services_agree_with_plain_python(
+def test_the_pages_of_any_query_of_services_agree_with_plain_python(
     client_of: ClientOf,
     oracle_url: str,
     store: Store,
     mint: Mint,
     documents: list[dict[str, Any]],
-    question: dict[str, Any],
+    filters: dict[str, Any],
     service_ids: list[str],
     sort: str,
     limit: int,
 ) -> None:
     store(oracle_url, documents, workspaces=["w1"], fresh=True)
-    question = question | {"serviceIds": service_ids}
-    query = httpx.QueryParams(as_query(question) | {"sort": sort, "limit": str(limit)})
+    filters = filters | {"serviceIds": service_ids}
+    query = httpx.QueryParams(as_parameters(filters) | {"sort": sort, "limit": str(limit)})
     headers = {"Authorization": f"Bearer {mint(workspaces=['w1'])}"}
     pages = walk(client_of(oracle_url), f"/v1/workspace/w1/sessions?{query}", headers)
-    wanted = expected([document for document in documents if document["workspaceId"] == "w1"], question)
-    assert [session["id"] for page in pages for session in page] == (wanted[::-1] if sort == "-date" else wanted)
+    expected_sessions = expected([document for document in documents if document["workspaceId"] == "w1"], filters)
+    assert [session["id"] for page in pages for session in page] == (
+        expected_sessions[::-1] if sort == "-date" else expected_sessions
+    )
 
 
 # ---- pages while others write ---------------------------------------------------------------------------------------
@@ -267,7 +268,7 @@ def session(id_: str, day: str, changed: str) -> dict[str, Any]:
     limit=st.integers(1, 5),
     writes=st.lists(st.tuples(st.integers(0, len(IDS) - 1), DAYS, DAYS), max_size=6),
 )
-def test_whoever_writes_meanwhile_every_untouched_session_is_met_exactly_once(
+def test_pages_have_every_unchanged_session_once_while_others_are_written(
     client_of: ClientOf,
     oracle_url: str,
     store: Store,

@@ -19,20 +19,20 @@ from db.errors import DatabaseUnavailable, TooManySnapshots, WorkspaceNotFound
 from handlers.keys import KeysUnavailable
 from handlers.problems import ProblemDetailsMiddleware, problem_of
 from handlers.rate import TooManyRequests
-from handlers.security import AccessRefused, TokenRefused
-from openapi.contract import load
+from handlers.security import AccessRefused
+from handlers.tokens import TokenRefused
 from openapi.errors import ContractViolation, InvalidParameters, PageNotFound
 from tests.conftest import WORKSPACE, ClientOf, Databases, Mint, Store
+from tests.response_bodies import require_valid_body
 
 PATH = f"/v1/workspace/{WORKSPACE}/sessions"
-OPERATION = load().operations["list_sessions"]
 
 
 Get: TypeAlias = Callable[[], httpx.Response]
 
 
-def asking(client_of: ClientOf, url: str, store: Store, mint: Mint) -> Get:
-    """Ask for the list of a workspace that holds the documented session."""
+def getter(client_of: ClientOf, url: str, store: Store, mint: Mint) -> Get:
+    """Return a function that gets the list of a workspace with the documented session."""
     store(url, [DOCUMENTED_SESSION])
     client = client_of(url)
     headers = {"Authorization": f"Bearer {mint()}"}
@@ -41,12 +41,12 @@ def asking(client_of: ClientOf, url: str, store: Store, mint: Mint) -> Get:
 
 @pytest.fixture
 def get(client_of: ClientOf, database_url: str, store: Store, mint: Mint) -> Get:
-    return asking(client_of, database_url, store, mint)
+    return getter(client_of, database_url, store, mint)
 
 
 @pytest.fixture
 def get_from_file(client_of: ClientOf, sqlite_url: str, store: Store, mint: Mint) -> Get:
-    return asking(client_of, sqlite_url, store, mint)
+    return getter(client_of, sqlite_url, store, mint)
 
 
 def file_of(url: str) -> Path:
@@ -76,10 +76,10 @@ def plant(url: str, statement: str) -> None:
     asyncio.run(plant_in_postgresql())
 
 
-def refuses_to_answer(response: httpx.Response, log: str, place: str) -> None:
+def is_internal_error(response: httpx.Response, log: str, place: str) -> None:
     assert response.status_code == 500
-    OPERATION.responses[500](response.json())
-    assert response.json()["detail"] == "The server could not produce a valid answer. The failure has been logged."
+    require_valid_body(500, response.json())
+    assert response.json()["detail"] == "The server could not produce a valid response. The failure has been logged."
     assert place in log
     assert "SECRET" not in log + response.text
 
@@ -114,19 +114,19 @@ def plant_document(url: str, document: str) -> None:
         ({"workspaceId": "another"}, "a document belongs to another workspace"),
     ],
 )
-def test_a_document_that_breaks_the_contract_never_leaves(
+def test_a_document_that_breaks_the_contract_is_a_500(
     get: Get, database_url: str, caplog: pytest.LogCaptureFixture, change: dict[str, Any], place: str
 ) -> None:
     plant_document(database_url, json.dumps({**DOCUMENTED_SESSION, **change}, ensure_ascii=False))
-    refuses_to_answer(get(), caplog.text, place)
+    is_internal_error(get(), caplog.text, place)
 
 
 @pytest.mark.parametrize("change", [{"name": "SECRET\0"}, {"serviceNames": ["\0", ""]}], ids=str)
-def test_a_nul_that_only_sqlite_can_hold_never_leaves_either(
+def test_a_nul_that_only_sqlite_can_hold_is_a_500(
     get_from_file: Get, sqlite_url: str, caplog: pytest.LogCaptureFixture, change: dict[str, Any]
 ) -> None:
     plant_document(sqlite_url, json.dumps({**DOCUMENTED_SESSION, **change}, ensure_ascii=False))
-    refuses_to_answer(get_from_file(), caplog.text, f"at {next(iter(change))}")
+    is_internal_error(get_from_file(), caplog.text, f"at {next(iter(change))}")
 
 
 @pytest.mark.parametrize(
@@ -136,13 +136,13 @@ def test_a_nul_that_only_sqlite_can_hold_never_leaves_either(
         ('"fieldValues":[]', '"fieldValues":[{"a":1,"a":2}]'),
     ],
 )
-def test_a_document_that_readers_of_json_read_differently_never_leaves(
+def test_an_ambiguous_document_is_a_500(
     get: Get, database_url: str, caplog: pytest.LogCaptureFixture, written: str, instead: str
 ) -> None:
     document = json.dumps(DOCUMENTED_SESSION, ensure_ascii=False, separators=(",", ":"))
     assert written in document
     plant_document(database_url, document.replace(written, instead))
-    refuses_to_answer(get(), caplog.text, "a document is not JSON that all readers read alike")
+    is_internal_error(get(), caplog.text, "a document is not JSON that all readers read alike")
 
 
 def put_away(file: Path) -> None:
@@ -170,7 +170,7 @@ def put_something_else_there(file: Path) -> None:
     ],
     ids=["file missing", "file damaged", "table missing"],
 )
-def test_a_file_that_gives_no_answer_is_a_503_and_service_resumes_when_it_is_back(
+def test_an_unusable_file_is_a_503_and_service_resumes_when_it_is_back(
     get_from_file: Get,
     client_of: ClientOf,
     sqlite_url: str,
@@ -182,7 +182,7 @@ def test_a_file_that_gives_no_answer_is_a_503_and_service_resumes_when_it_is_bac
     break_(file_of(sqlite_url))
     response = get_from_file()
     assert response.status_code == 503
-    OPERATION.responses[503](response.json())
+    require_valid_body(503, response.json())
     assert int(response.headers["retry-after"]) > 0
     assert str(tmp_path) not in response.text
     assert client_of(sqlite_url).get("/healthz").status_code == 200
@@ -203,7 +203,7 @@ def test_a_file_that_is_replaced_while_serving_is_read_from_then_on(
     assert len(get_from_file().json()["sessions"]) == 2
 
 
-def test_reading_goes_on_while_another_process_writes(get_from_file: Get, sqlite_url: str) -> None:
+def test_lists_are_served_while_another_process_writes(get_from_file: Get, sqlite_url: str) -> None:
     writer = sqlite3.connect(file_of(sqlite_url), isolation_level=None)
     writer.execute("BEGIN EXCLUSIVE")
     writer.execute("UPDATE sessions SET document = replace(document, 'scheduled', 'cancelled')")
@@ -237,7 +237,7 @@ def test_the_class_of_an_error_decides_its_status_and_its_body_keeps_the_contrac
     problem = problem_of(error)
     assert problem.status == status
     body = httpx.Response(200, content=problem.body()).json()
-    OPERATION.responses[status](body)
+    require_valid_body(status, body)
     assert "SECRET" not in problem.body().decode()
 
 
@@ -279,7 +279,7 @@ def test_an_unexpected_error_is_logged_with_its_traceback_and_shown_without(capl
     assert "the real reason" in caplog.text
 
 
-def test_an_answer_that_has_begun_is_cut_off_and_never_followed_by_another(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_error_after_the_start_of_a_response_breaks_it_off(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.CRITICAL)
 
     async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
@@ -290,7 +290,7 @@ def test_an_answer_that_has_begun_is_cut_off_and_never_followed_by_another(caplo
         call(ProblemDetailsMiddleware(app), HTTP)
 
 
-def test_what_is_not_http_passes_the_edge_untouched() -> None:
+def test_a_scope_that_is_not_http_passes_unchanged() -> None:
     async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
         await send({"type": "lifespan.startup.complete"})
 

@@ -1,4 +1,4 @@
-"""How often one may ask: as often as one likes, or as the operator has set."""
+"""The rate limit: none by default, and the operator's if one is set."""
 
 import asyncio
 import logging
@@ -21,18 +21,19 @@ from openapi.contract import load
 from server.app import create_app
 from server.settings import Settings, SettingsError, read_settings
 from tests.conftest import SECRET, WORKSPACE, Mint
+from tests.response_bodies import require_valid_body
 
 PATH = f"/v1/workspace/{WORKSPACE}/sessions"
-Ask = Callable[..., httpx.Response]
+Get = Callable[..., httpx.Response]
 
 
 @pytest.fixture
-def ask(sqlite_demo_url: str, mint: Mint) -> Iterator[Ask]:
-    """Ask an application that allows three requests a day."""
+def get(sqlite_demo_url: str, mint: Mint) -> Iterator[Get]:
+    """Send a request to an application that allows three a day."""
     app = create_app(Settings(StaticKeys((secret_key(SECRET),)), sqlite_demo_url, rate_limit=parse("3/day")))
     with TestClient(app) as client:
 
-        def ask_for_one(
+        def get_one(
             query: str = "limit=1", *, headers: dict[str, str] | None = None, workspace: str = WORKSPACE, **claims: object
         ) -> httpx.Response:
             path = f"/v1/workspace/{workspace}/sessions?{query}"
@@ -40,53 +41,53 @@ def ask(sqlite_demo_url: str, mint: Mint) -> Iterator[Ask]:
             response: httpx.Response = client.get(path, headers={**(headers or {}), "Authorization": f"Bearer {token}"})
             return response
 
-        yield ask_for_one
+        yield get_one
 
 
-def test_who_asks_too_often_is_told_when_to_ask_again(ask: Ask) -> None:
-    assert [ask(sub="often").status_code for _ in range(3)] == [200, 200, 200]
-    refused = ask(sub="often")
+def test_requests_beyond_the_limit_get_429_with_the_time_to_retry(get: Get) -> None:
+    assert [get(sub="often").status_code for _ in range(3)] == [200, 200, 200]
+    refused = get(sub="often")
     assert refused.status_code == 429
     assert refused.headers["content-type"] == "application/problem+json"
-    load().operations["list_sessions"].responses[429](refused.json())
+    require_valid_body(429, refused.json())
     assert 0 < int(refused.headers["retry-after"]) <= 86_400
     assert f"in {refused.headers['retry-after']} seconds" in refused.json()["detail"]
 
 
-def test_one_subject_does_not_use_up_the_requests_of_another(ask: Ask) -> None:
+def test_one_subject_does_not_use_up_the_requests_of_another(get: Get) -> None:
     for _ in range(4):
-        ask(sub="greedy")
-    assert ask(sub="greedy").status_code == 429
-    assert ask(sub="modest").status_code == 200
+        get(sub="greedy")
+    assert get(sub="greedy").status_code == 429
+    assert get(sub="modest").status_code == 200
 
 
-def test_another_token_of_the_same_subject_counts_too(ask: Ask) -> None:
-    statuses = [ask(sub="many tokens", jti=str(number)).status_code for number in range(4)]
+def test_another_token_of_the_same_subject_counts_too(get: Get) -> None:
+    statuses = [get(sub="many tokens", jti=str(number)).status_code for number in range(4)]
     assert statuses == [200, 200, 200, 429]
 
 
-def test_tokens_without_a_subject_are_counted_by_their_workspaces(ask: Ask) -> None:
-    assert [ask(sub=None).status_code for _ in range(4)] == [200, 200, 200, 429]
-    assert ask(sub=None, workspaces=[WORKSPACE, "another"]).status_code == 200
+def test_tokens_without_a_subject_are_counted_by_their_workspaces(get: Get) -> None:
+    assert [get(sub=None).status_code for _ in range(4)] == [200, 200, 200, 429]
+    assert get(sub=None, workspaces=[WORKSPACE, "another"]).status_code == 200
 
 
 @pytest.mark.parametrize("hostile", [{"sub": None, "workspaces": [WORKSPACE, "\ud800"]}, {"sub": "\udfff"}])
-def test_a_token_with_halves_of_characters_is_refused_before_it_is_counted(ask: Ask, hostile: dict[str, Any]) -> None:
-    assert {ask(**hostile).status_code for _ in range(4)} == {401}
+def test_a_token_with_lone_surrogates_is_refused_before_it_is_counted(get: Get, hostile: dict[str, Any]) -> None:
+    assert {get(**hostile).status_code for _ in range(4)} == {401}
 
 
-def test_refusals_come_in_their_order(ask: Ask) -> None:
+def test_refusals_come_in_their_order(get: Get) -> None:
     for _ in range(3):
-        assert ask("nope=1", sub="wrong").status_code == 400
-    assert ask("nope=1", sub="wrong").status_code == 429
-    assert ask(sub="wrong", scope="other").status_code == 403
-    assert ask(sub="wrong", exp=1).status_code == 401
+        assert get("nope=1", sub="wrong").status_code == 400
+    assert get("nope=1", sub="wrong").status_code == 429
+    assert get(sub="wrong", scope="other").status_code == 403
+    assert get(sub="wrong", exp=1).status_code == 401
 
 
-def test_without_a_limit_nobody_is_refused_and_no_answer_speaks_of_one(client: httpx.Client) -> None:
-    answers = [client.get(f"{PATH}?limit=1") for _ in range(50)]
-    assert {answer.status_code for answer in answers} == {200}
-    assert not {name for answer in answers for name in answer.headers if "ratelimit" in name}
+def test_without_a_limit_no_request_is_refused_and_no_response_has_its_headers(client: httpx.Client) -> None:
+    responses = [client.get(f"{PATH}?limit=1") for _ in range(50)]
+    assert {response.status_code for response in responses} == {200}
+    assert not {name for response in responses for name in response.headers if "ratelimit" in name}
 
 
 def standing(response: httpx.Response) -> tuple[int, int]:
@@ -99,36 +100,36 @@ def standing(response: httpx.Response) -> tuple[int, int]:
     return int(left), int(seconds)
 
 
-def test_every_answer_after_the_count_says_how_many_requests_are_left(ask: Ask) -> None:
-    first = ask(sub="counts")
+def test_every_response_to_a_counted_request_says_how_many_are_left(get: Get) -> None:
+    first = get(sub="counts")
     assert (first.status_code, standing(first)[0]) == (200, 2)
-    unchanged = ask(sub="counts", headers={"If-None-Match": first.headers["etag"]})
+    unchanged = get(sub="counts", headers={"If-None-Match": first.headers["etag"]})
     assert (unchanged.status_code, standing(unchanged)[0]) == (304, 1)
-    wrong = ask("nope=1", sub="counts")
+    wrong = get("nope=1", sub="counts")
     assert (wrong.status_code, standing(wrong)[0]) == (400, 0)
-    refused = ask(sub="counts")
+    refused = get(sub="counts")
     assert (refused.status_code, standing(refused)[0]) == (429, 0)
     assert standing(refused)[1] == int(refused.headers["retry-after"]) <= 86_400
-    missing = ask(sub="counts missing", workspace="missing")
+    missing = get(sub="counts missing", workspace="missing")
     assert (missing.status_code, standing(missing)[0]) == (404, 2)
 
 
-def test_who_is_not_counted_is_not_told_how_they_stand(ask: Ask) -> None:
-    for refused in (ask(sub="uncounted", scope="other"), ask(sub="uncounted", exp=1)):
+def test_a_response_to_an_uncounted_request_has_no_rate_limit_headers(get: Get) -> None:
+    for refused in (get(sub="uncounted", scope="other"), get(sub="uncounted", exp=1)):
         assert refused.status_code in (401, 403)
         assert not {name for name in refused.headers if "ratelimit" in name}
 
 
-def test_a_subject_that_is_named_like_workspaces_is_counted_apart_from_them(ask: Ask) -> None:
+def test_a_subject_that_is_named_like_workspaces_is_counted_apart_from_them(get: Get) -> None:
     for _ in range(4):
-        ask(sub=None)
-    assert ask(sub=WORKSPACE).status_code == 200
+        get(sub=None)
+    assert get(sub=WORKSPACE).status_code == 200
 
 
 @pytest.mark.parametrize(
     "limit", ["0/minute", "-1/second", "ten/minute", "10", "10/fortnight", "10/minute;1/second", "1.5/hour"]
 )
-def test_a_limit_that_is_none_stops_the_start(limit: str) -> None:
+def test_an_invalid_rate_limit_stops_the_start(limit: str) -> None:
     with pytest.raises(SettingsError, match="SESSIONS_RATE_LIMIT must be a number of requests in a time"):
         read_settings({"SESSIONS_JWT_SECRET": SECRET, "SESSIONS_RATE_LIMIT": limit})
 
@@ -167,13 +168,13 @@ def test_processes_that_name_the_same_redis_count_together(redis: ValkeyServer, 
         client_of_one_process(sqlite_demo_url, url_of(redis)) as one,
         client_of_one_process(sqlite_demo_url, url_of(redis)) as other,
     ):
-        asked = [client.get(f"{PATH}?limit=1", headers=headers) for client in (one, other, one, other, one)]
-    assert [answer.status_code for answer in asked] == [200, 200, 200, 429, 429]
-    assert [standing(answer)[0] for answer in asked] == [2, 1, 0, 0, 0]
-    assert 86_390 <= standing(asked[0])[1] <= 86_400
+        responses = [client.get(f"{PATH}?limit=1", headers=headers) for client in (one, other, one, other, one)]
+    assert [response.status_code for response in responses] == [200, 200, 200, 429, 429]
+    assert [standing(response)[0] for response in responses] == [2, 1, 0, 0, 0]
+    assert 86_390 <= standing(responses[0])[1] <= 86_400
 
 
-def test_redis_holds_no_name_of_anybody_and_forgets(redis: ValkeyServer, sqlite_demo_url: str, mint: Mint) -> None:
+def test_redis_holds_no_subject_and_every_key_expires(redis: ValkeyServer, sqlite_demo_url: str, mint: Mint) -> None:
     with client_of_one_process(sqlite_demo_url, url_of(redis)) as client:
         client.get(PATH, headers={"Authorization": f"Bearer {mint(sub='dr.smith@example.org')}"})
     with redis.client() as inside:
@@ -192,16 +193,16 @@ def counted(counts: RequestCounts, times: int) -> list[int]:
     return asyncio.run(count())
 
 
-def test_without_redis_each_process_counts_for_itself_and_says_so_once(
+def test_without_redis_each_process_counts_for_itself_and_logs_it_once(
     redis: ValkeyServer, sqlite_demo_url: str, mint: Mint, caplog: pytest.LogCaptureFixture
 ) -> None:
     headers = {"Authorization": f"Bearer {mint(sub='during an outage')}"}
     with client_of_one_process(sqlite_demo_url, url_of(redis)) as client:
         assert client.get(PATH, headers=headers).status_code == 200
         redis.stop()
-        asked = [client.get(PATH, headers=headers) for _ in range(4)]
-    assert [answer.status_code for answer in asked] == [200, 200, 200, 429]
-    assert [standing(answer)[0] for answer in asked] == [2, 1, 0, 0]
+        responses = [client.get(PATH, headers=headers) for _ in range(4)]
+    assert [response.status_code for response in responses] == [200, 200, 200, 429]
+    assert [standing(response)[0] for response in responses] == [2, 1, 0, 0]
     assert caplog.text.count("requests are counted by this process alone: Redis: ") == 1
 
 
@@ -228,7 +229,7 @@ def test_a_redis_that_is_back_is_used_again(
     assert "requests are counted in Redis again" in caplog.text
 
 
-def test_a_redis_that_is_silent_costs_a_moment_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_silent_redis_delays_one_request(caplog: pytest.LogCaptureFixture) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         begin = time.monotonic()
         counts = RequestCounts(f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
@@ -237,7 +238,7 @@ def test_a_redis_that_is_silent_costs_a_moment_once(caplog: pytest.LogCaptureFix
     assert caplog.text.count("requests are counted by this process alone") == 1
 
 
-def test_the_password_of_redis_is_not_told(redis: ValkeyServer, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_password_of_redis_is_not_logged(redis: ValkeyServer, caplog: pytest.LogCaptureFixture) -> None:
     assert counted(RequestCounts(f"redis://user:hunter2@127.0.0.1:{redis.port}/0"), 2) == [1, 2]  # there is no such user
     assert "requests are counted by this process alone" in caplog.text
     assert "hunter2" not in caplog.text
@@ -262,7 +263,7 @@ def test_a_redis_is_read_from_the_settings_and_not_shown() -> None:
         "redis://h:0",
     ],
 )
-def test_a_redis_that_is_none_stops_the_start_without_telling_its_password(url: str) -> None:
+def test_an_invalid_redis_url_stops_the_start_and_its_password_is_not_shown(url: str) -> None:
     with pytest.raises(
         SettingsError, match="SESSIONS_RATE_LIMIT_REDIS must be a URL such as redis://host:6379/0"
     ) as refused:

@@ -15,7 +15,8 @@ from openapi_spec_validator import validate
 
 from db.demo import DOCUMENTED_SESSION
 from openapi.contract import CONTRACT, load
-from openapi.errors import ContractError, ContractViolation
+from openapi.errors import ContractError
+from openapi.schemas import compile_schema
 
 DOCUMENT: dict[str, Any] = dict(load().document)
 LIST = DOCUMENT["paths"]["/v1/workspace/{workspaceId}/sessions"]["get"]
@@ -32,14 +33,19 @@ def test_the_operation_is_the_documented_one() -> None:
     assert LIST["x-required-scopes"] == ["sessions.view"]
 
 
-def test_every_documented_answer_is_in_the_contract() -> None:
-    answered = "200 304 400 401 403 404 405 408 413 414 429 431 500 503"
-    assert set(LIST["responses"]) == set(answered.split())
+def test_every_documented_response_is_in_the_contract() -> None:
+    statuses = "200 304 400 401 403 404 405 408 413 414 429 431 500 503"
+    assert set(LIST["responses"]) == set(statuses.split())
 
 
 def test_the_documented_session_is_an_example_of_the_contract() -> None:
-    examples = LIST["responses"]["200"]["content"]["application/json"]["examples"]
-    assert examples["one"]["value"] == {"sessions": [DOCUMENTED_SESSION]}
+    assert DOCUMENT["components"]["examples"]["OneSession"]["value"] == {"sessions": [DOCUMENTED_SESSION]}
+
+
+def test_the_ids_of_the_filter_by_service_are_ids() -> None:
+    # They are written out, since openapi-generator warns of a reference there.
+    items = DOCUMENT["components"]["parameters"]["ServiceIds"]["schema"]["items"]
+    assert items == DOCUMENT["components"]["schemas"]["Id"]
 
 
 def test_a_session_has_exactly_its_twenty_properties_all_required_and_no_others() -> None:
@@ -107,14 +113,57 @@ def test_every_text_is_bounded() -> None:
     assert unbounded == ["DateTimeFilter"]
 
 
-def _at(document: dict[str, Any], *path: str) -> Any:
+def _at(document: dict[str, Any], *path: Any) -> Any:
     for part in path:
         document = document[part]
     return document
 
 
+def places(item: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    children = item.items() if isinstance(item, dict) else enumerate(item) if isinstance(item, list) else ()
+    for key, value in children:
+        yield (*place, key)
+        yield from places(value, (*place, key))
+
+
+OBJECTS = {place: item for place in places(DOCUMENT) if isinstance(item := _at(DOCUMENT, *place), dict)}
+
+
+def test_no_schema_has_both_a_format_and_rules_for_text() -> None:
+    # A generator turns a format into a type (`datetime`), to which rules for text do not apply.
+    rules = {"format", "pattern"}, {"format", "minLength"}, {"format", "maxLength"}
+    assert [place for place, item in OBJECTS.items() if any(pair <= item.keys() for pair in rules)] == []
+
+
+def test_no_parameter_has_the_name_of_a_schema() -> None:
+    # Generators make a type of each.
+    names = [{name.lower() for name in DOCUMENT["components"][kind]} for kind in ("parameters", "schemas")]
+    assert names[0] & names[1] == set()
+
+
+def test_every_example_fits_its_schema() -> None:
+    schemas = DOCUMENT["components"]["schemas"]
+    types = ("string", "integer", "array", "object")
+    checked = 0
+    for place, item in OBJECTS.items():
+        schema: dict[str, Any] = item if item.get("type") in types else item.get("schema", {})
+        examples = [item["example"]] if "example" in item else [each["value"] for each in item.get("examples", {}).values()]
+        for example in examples if schema else ():
+            assert (place, [each.message for each in compile_schema(schema, schemas).iter_errors(example)]) == (place, [])
+            checked += 1
+    assert checked > 40
+
+
+def test_every_error_is_a_problem_document() -> None:
+    for name, response in DOCUMENT["components"]["responses"].items():
+        if name != "NotModified":
+            assert response["content"].keys() == {"application/problem+json"}
+            assert response["content"]["application/problem+json"]["schema"] == {"$ref": "#/components/schemas/Problem"}
+
+
 _OPERATION = ("paths", "/v1/workspace/{workspaceId}/sessions", "get")
 _PARAMETERS = ("components", "parameters")
+_BODY = (*_OPERATION, "responses", "200", "content", "application/json")
 _SCHEMAS = ("components", "schemas")
 
 
@@ -134,52 +183,23 @@ _SCHEMAS = ("components", "schemas")
         (lambda d: _at(d, *_PARAMETERS, "Status").update(schema={"type": "number", "description": "N."}), "type number"),
         (lambda d: _at(d, *_PARAMETERS, "Status").update(schema={"type": "string"}), "schema without a description"),
         (lambda d: _at(d, *_PARAMETERS, "Status").update({"in": "cookie"}), "is in cookie"),
-        (lambda d: _at(d, *_PARAMETERS, "IfNoneMatch").update(name="Accept"), "OpenAPI describes elsewhere"),
         (lambda d: _at(d, *_PARAMETERS, "ServiceIds", "schema").pop("maxItems"), "maxItems and no other rules"),
         (lambda d: _at(d, *_PARAMETERS, "ServiceIds", "schema").update(uniqueItems=True), "maxItems and no other rules"),
         (lambda d: _at(d, *_PARAMETERS, "ServiceIds", "schema").update(minItems=2), "give it minItems: 1"),
-        (
-            lambda d: _at(d, *_SCHEMAS, "DateTimeFilter").update(maxLength=30),
-            "components/schemas/DateTimeFilter: has a format, so it must not have maxLength",
-        ),
-        (
-            lambda d: _at(d, *_SCHEMAS, "Session", "properties", "date").update(pattern="^.*$", minLength=1),
-            "components/schemas/Session/properties/date: has a format, so it must not have pattern, minLength",
-        ),
-        (
-            lambda d: _at(d, *_SCHEMAS).update(status={"type": "string"}),
-            "components/parameters/Status: has the name of the schema status",
-        ),
-        (
-            lambda d: _at(d, *_SCHEMAS, "SessionSort")["x-enum-varnames"].pop(),
-            "components/schemas/SessionSort/x-enum-varnames",
-        ),
-        (
-            lambda d: _at(d, *_SCHEMAS, "SessionSort").update({"x-enum-varnames": ["A", "A", "B", "C"]}),
-            "must give each value of enum a name of its own",
-        ),
         (lambda d: _at(d, *_SCHEMAS, "Id").update(pattern="("), "'(' is not a 'regex'"),
-        (lambda d: _at(d, *_SCHEMAS, "Id").update(pattern="(?=a)"), "components/schemas/Id: cannot be compiled"),
+        (lambda d: _at(d, *_SCHEMAS, "Id").update(pattern="(?=a)"), 'parameter workspaceId "(?=a)" is not a'),
+        (lambda d: _at(d, *_OPERATION, "responses").pop("200"), "must respond with 200"),
         (
-            lambda d: _at(d, *_SCHEMAS, "Session", "properties", "clientName").update(example=1),
-            "components/schemas/Session/properties/clientName/example",
+            lambda d: _at(d, *_BODY[:-1]).update({"text/csv": {}}),
+            "one schema, for application/json",
         ),
         (
-            lambda d: _at(d, *_PARAMETERS, "ClientId").update(example="no id"),
-            "components/parameters/ClientId/example",
-        ),
-        (lambda d: _at(d, "components", "schemas", "Id").update(example="no id"), "components/schemas/Id/example"),
-        (
-            lambda d: _at(d, "components", "responses", "NotFound", "content").update({"text/plain": {}}),
-            "response 404 must be application/problem+json",
+            lambda d: _at(d, *_BODY).pop("schema"),
+            "one schema, for application/json",
         ),
         (
-            lambda d: _at(d, "components", "responses", "NotFound", "content", "application/problem+json").pop("schema"),
-            "response 404 has no schema",
-        ),
-        (
-            lambda d: _at(d, *_OPERATION, "responses").update({"4XX": {"$ref": "#/components/responses/NotFound"}}),
-            "response 4XX must have a status of its own",
+            lambda d: _at(d, *_BODY).update(schema={"type": "array"}),
+            "must be an object with one property",
         ),
         (lambda d: _at(d, *_OPERATION).update(requestBody={"content": {}}), "requestBody"),
     ],
@@ -194,8 +214,9 @@ def test_a_contract_that_is_not_in_order_is_refused_with_the_place(
 
 def test_all_problems_are_named_at_once(tmp_path: Path) -> None:
     document = copy.deepcopy(DOCUMENT)
-    _at(document, "components", "schemas", "Id")["example"] = "no id"
-    _at(document, *_OPERATION).pop("x-required-scopes")
+    path = document["paths"]["/v1/workspace/{workspaceId}/sessions"]
+    path["post"] = {**path["get"], "operationId": "create_session", "requestBody": {"content": {}}}
+    path["get"].pop("x-required-scopes")
     assert len(refusal(tmp_path, document).problems) == 2
 
 
@@ -234,12 +255,12 @@ def test_a_mistyped_reference_is_named_with_its_place(
     document = copy.deepcopy(DOCUMENT)
     _at(document, "components", *place[:-1])[place[-1]] = {"$ref": reference}
     error = refusal(tmp_path, document)
-    (told,) = [each for each in error.problems if each.startswith(f"components/{'/'.join(place)}/$ref: ")]
-    assert problem in told
+    (problem_found,) = [each for each in error.problems if each.startswith(f"components/{'/'.join(place)}/$ref: ")]
+    assert problem in problem_found
 
 
 @pytest.mark.parametrize("name", ["example", "value", "enum", "default", "$ref", "schemas", "properties", "headers"])
-def test_a_reference_below_a_property_of_any_name_is_looked_at(tmp_path: Path, name: str) -> None:
+def test_a_reference_below_a_property_of_any_name_is_checked(tmp_path: Path, name: str) -> None:
     document = copy.deepcopy(DOCUMENT)
     document["components"]["schemas"]["Note"]["properties"] = {name: {"$ref": "#/components/schemas/Idd"}}
     (problem,) = refusal(tmp_path, document).problems
@@ -258,7 +279,7 @@ def test_a_reference_below_a_property_of_any_name_is_looked_at(tmp_path: Path, n
             lambda c: c["schemas"].update(
                 Note={"$ref": "#/components/schemas/Attachment"}, Attachment={"$ref": "#/components/schemas/Note"}
             ),
-            "schemas/Attachment → #/components/schemas/Note → #/components/schemas/Attachment",
+            "components/schemas/Note: is circular, through #/components/schemas/Attachment, #/components/schemas/Note",
         ),
         (
             lambda c: c["schemas"].update(Note={"allOf": [{"$ref": "#/components/schemas/Note"}]}),
@@ -332,13 +353,13 @@ def test_yaml_that_readers_could_misread_is_named_with_its_line_and_place(
 ) -> None:
     text = CONTRACT.read_text(encoding="utf-8")
     assert text.count(written) == 1
-    (told,) = refusal(tmp_path, text.replace(written, instead)).problems
+    (problem_found,) = refusal(tmp_path, text.replace(written, instead)).problems
     line = text[: text.index(written)].count("\n") + 1
-    assert told.startswith(f"line {line}, components/schemas")
-    assert problem in told
+    assert problem_found.startswith(f"line {line}, components/schemas")
+    assert problem in problem_found
 
 
-def test_every_surprise_of_a_file_is_named_at_once(tmp_path: Path) -> None:
+def test_every_ambiguous_line_is_named_at_once(tmp_path: Path) -> None:
     problems = refusal(tmp_path, "openapi: 3.0.3\na: no\na: [yes, 010]\nb: {c: 1, c: 2, c: 3}\n").problems
     assert [problem.partition(",")[0] for problem in problems] == [
         "line 2",
@@ -365,15 +386,8 @@ def test_every_surprise_of_a_file_is_named_at_once(tmp_path: Path) -> None:
         "[" * 5000,
     ],
 )
-def test_a_file_that_is_no_yaml_document_of_openapi_is_refused(tmp_path: Path, text: str) -> None:
+def test_a_file_that_is_not_an_openapi_document_in_yaml_is_refused(tmp_path: Path, text: str) -> None:
     assert refusal(tmp_path, text).problems
-
-
-def places(item: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    children = item.items() if isinstance(item, dict) else enumerate(item) if isinstance(item, list) else ()
-    for key, value in children:
-        yield (*place, key)
-        yield from places(value, (*place, key))
 
 
 _ODD = [None, True, 1, "", "x", [], {}, [None], {"$ref": "#/components/schemas/Id"}, {"$ref": None}, {"type": "string"}]
@@ -381,7 +395,7 @@ _ODD = [None, True, 1, "", "x", [], {}, [None], {"$ref": "#/components/schemas/I
 
 @settings(max_examples=40)
 @given(st.sampled_from(sorted(places(DOCUMENT), key=str)), st.sampled_from(_ODD))
-def test_a_contract_that_is_damaged_anywhere_loads_or_is_refused_in_words(
+def test_a_contract_that_is_damaged_anywhere_loads_or_is_refused_with_problems(
     tmp_path_factory: pytest.TempPathFactory, place: tuple[Any, ...], value: object
 ) -> None:
     document = copy.deepcopy(DOCUMENT)
@@ -392,7 +406,7 @@ def test_a_contract_that_is_damaged_anywhere_loads_or_is_refused_in_words(
         load(file)
 
 
-def test_a_public_operation_asks_for_no_permission(tmp_path: Path) -> None:
+def test_a_public_operation_requires_no_permission(tmp_path: Path) -> None:
     document = copy.deepcopy(DOCUMENT)
     operation = _at(document, *_OPERATION)
     operation["security"] = []
@@ -400,11 +414,3 @@ def test_a_public_operation_asks_for_no_permission(tmp_path: Path) -> None:
     file = tmp_path / "openapi.yaml"
     file.write_text(json.dumps(document), encoding="utf-8")
     assert load(file).operations["list_sessions"].required_scopes is None
-
-
-def test_a_body_that_breaks_the_contract_is_reported_by_place_and_never_by_value() -> None:
-    check = load().operations["list_sessions"].responses[200]
-    check({"sessions": [DOCUMENTED_SESSION]})
-    with pytest.raises(ContractViolation) as violation:
-        check({"sessions": [DOCUMENTED_SESSION, {**DOCUMENTED_SESSION, "clientName": "x" * 1001}]})
-    assert str(violation.value) == "the response breaks maxLength at sessions/1/clientName"

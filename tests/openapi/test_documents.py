@@ -51,7 +51,7 @@ def test_another_envelope_stops_the_start(changes: dict[str, Any]) -> None:
         GOOD.replace(b'"notes":[]', b'"notes":[{"text":"\xe2\x80\xae1e400"},{"a":{"a":{"a":1}}}]'),
     ],
 )
-def test_a_right_document_passes_however_it_is_spelled(document: bytes) -> None:
+def test_a_valid_document_passes_in_every_spelling(document: bytes) -> None:
     assert DOCUMENTS.check(document)["id"] == DOCUMENTED_SESSION["id"]
 
 
@@ -82,7 +82,7 @@ def test_a_right_document_passes_however_it_is_spelled(document: bytes) -> None:
         GOOD.replace(b"90", b"90.5"),
     ],
 )
-def test_a_wrong_or_ambiguous_document_is_refused_without_a_word_of_it(document: bytes) -> None:
+def test_an_invalid_or_ambiguous_document_is_refused_and_not_repeated(document: bytes) -> None:
     with pytest.raises(ContractViolation) as refused:
         DOCUMENTS.check(document)
     assert "SECRET" not in str(refused.value)

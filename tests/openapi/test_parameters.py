@@ -79,11 +79,11 @@ def test_what_the_contract_allows_becomes_arguments(query: str, arguments: dict[
         ("clientId=a%0A", ID),
         ("clientId=" + "a" * 65, ID),
         ("clientId=%D8%B3", ID),
-        ("clientId=%zz", ID),
+        ("clientId=%zz", "must be percent-encoded UTF-8"),
         ("clientId=null%20", ID),
-        ("clientId=%ff", "must be UTF-8 when its percent-encoding is undone"),
-        (b"clientId=\xff", "must be UTF-8 when its percent-encoding is undone"),
-        ("clientId=%ED%A0%80", "must be UTF-8 when its percent-encoding is undone"),
+        ("clientId=%ff", "must be percent-encoded UTF-8"),
+        (b"clientId=\xff", "must be percent-encoded UTF-8"),
+        ("clientId=%ED%A0%80", "must be percent-encoded UTF-8"),
         ("clientId=a&clientId=b", "must be given once"),
         ("clientId=a&clientId=a&client%49d=a", "must be given once"),
         ("status=Scheduled", "must be one of scheduled, in-progress, completed, cancelled"),
@@ -104,7 +104,7 @@ def test_what_the_contract_allows_becomes_arguments(query: str, arguments: dict[
         ("dateTo=2024-01-20&dateTo=2024-01-21", "must be given once"),
     ],
 )
-def test_what_the_contract_forbids_is_refused_in_words(query: str | bytes, expected: str) -> None:
+def test_what_the_contract_forbids_is_refused_with_a_message(query: str | bytes, expected: str) -> None:
     assert message(query) == expected
 
 
@@ -159,11 +159,16 @@ def test_every_bad_parameter_is_named_at_once() -> None:
     }
 
 
-def test_a_flood_of_unknown_names_is_refused_with_no_more_errors_than_the_contract_allows() -> None:
-    assert len(refused("&".join(f"x{number}" for number in range(5000)))) == 100
+def test_a_flood_of_unknown_names_is_refused_with_fewer_errors_than_the_contract_allows() -> None:
+    known = "&".join(
+        f"{name}=" for name in ("clientId", "status", "dateFrom", "dateTo", "sort", "limit", "cursor", "staffId")
+    )
+    errors = refused(f"{known}&" + "&".join(f"x{number}" for number in range(5000)))
+    assert len(errors) == 50 + 8
+    assert len(errors) < load().schemas["Problem"]["properties"]["errors"]["maxItems"]
 
 
-def test_a_nearest_name_is_looked_for_among_three_names_of_at_most_forty_characters_and_no_more() -> None:
+def test_a_suggestion_is_made_for_three_names_of_at_most_forty_characters() -> None:
     for letters, hint in ("ABC", True), ("ABCE", False):
         errors = refused("&".join(f"clientI{letter}=a" for letter in letters))
         assert {error["message"].endswith("did you mean clientId?") for error in errors} == {hint}
@@ -171,7 +176,7 @@ def test_a_nearest_name_is_looked_for_among_three_names_of_at_most_forty_charact
 
 
 @pytest.mark.parametrize("value", [b"", b"*", b"junk", b'W/"', b"\xff\xfe", b",,,", b"x" * 8192])
-def test_an_odd_header_is_no_error_unless_it_breaks_its_schema(value: bytes) -> None:
+def test_an_odd_header_is_accepted_if_it_fits_its_schema(value: bytes) -> None:
     assert PARAMETERS.read(PATH, b"", [(b"if-none-match", value)]) == {"workspace_id": "w1"}
 
 
@@ -205,7 +210,7 @@ def test_commas_encoded_commas_and_repeated_keys_mean_the_same(ids: list[str], d
 
 
 @given(st.binary(max_size=200))
-def test_no_query_string_is_a_surprise(query: bytes) -> None:
+def test_any_query_string_is_read_or_refused(query: bytes) -> None:
     with suppress(InvalidParameters):
         arguments = read(query)
         assert set(arguments) <= set(PARAMETERS.arguments)

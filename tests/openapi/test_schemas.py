@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from openapi.schemas import compile_schema, to_json_schema, words
+from openapi.schemas import compile_schema, describe, to_json_schema
 
 COMPONENTS: dict[str, Any] = {
     "Id": {"type": "string", "pattern": "^[a-z]+$"},
@@ -53,11 +53,11 @@ def test_a_compiled_schema_accepts_what_the_contract_allows_and_nothing_else(
     assert [value for value in invalid if validator.is_valid(value)] == []
 
 
-def test_an_object_without_a_type_keyword_is_not_made_nullable() -> None:
+def test_a_schema_without_a_type_keyword_is_not_nullable() -> None:
     # OpenAPI 3.0.3: nullable takes effect only beside a type in the same schema.
     assert to_json_schema({"nullable": True, "enum": ["a"]}) == {"enum": ["a"]}
 
 
-def test_a_schema_says_in_words_what_it_asks_for() -> None:
-    assert words({"description": "An opaque identifier.", "type": "string"}) == "an opaque identifier"
-    assert words({"description": "Its state.", "enum": ["a", "b"]}) == "one of a, b"
+def test_a_schema_is_described_by_its_enum_or_else_by_the_first_sentence_of_its_description() -> None:
+    assert describe({"description": "An opaque identifier.", "type": "string"}) == "an opaque identifier"
+    assert describe({"description": "Its state.", "enum": ["a", "b"]}) == "one of a, b"

@@ -62,7 +62,7 @@ def test_a_bare_date_covers_its_whole_day(day: str) -> None:
     assert parse(day) == Span(parse(f"{day}T00:00:00Z").first, parse(f"{day}T23:59:59.999Z").last)
 
 
-def test_a_moment_between_two_milliseconds_lets_neither_of_them_pass_on_its_far_side() -> None:
+def test_a_moment_between_two_milliseconds_starts_at_the_next_and_ends_at_the_one_before() -> None:
     assert parse("2024-01-20T00:00:00.0001Z") == Span(JANUARY_20 + 1, JANUARY_20)
 
 
@@ -146,12 +146,12 @@ def test_a_leap_second_lies_between_the_last_millisecond_of_its_day_and_the_next
     ],
 )
 def test_anything_else_is_refused(text: str) -> None:
-    with pytest.raises(ValueError):  # noqa: PT011 - its words come from the contract, where it is caught
+    with pytest.raises(ValueError):  # noqa: PT011 - its message comes from the contract, where it is caught
         parse(text)
 
 
 @given(st.integers(timestamps.FIRST, timestamps.LAST))
-def test_what_is_written_is_read_back_and_is_the_time_that_datetime_knows(moment: int) -> None:
+def test_a_written_moment_is_read_back_and_agrees_with_datetime(moment: int) -> None:
     text = write(moment)
     assert parse(text) == Span(moment, moment)
     expected = (EPOCH + timedelta(milliseconds=moment)).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -5,14 +5,12 @@ from typing import Any
 import httpx
 
 from db.demo import DOCUMENTED_SESSION
-from openapi.contract import load
 from tests.conftest import WORKSPACE
+from tests.response_bodies import require_valid_body
 
 PATH = f"/v1/workspace/{WORKSPACE}/sessions"
 CLIENT, STAFF = DOCUMENTED_SESSION["clientId"], DOCUMENTED_SESSION["staffId"]
 FIRST_SERVICE, SECOND_SERVICE = DOCUMENTED_SESSION["serviceIds"]
-CHECK_NOT_FOUND = load().operations["list_sessions"].responses[404]
-CHECK_PROBLEM = load().operations["list_sessions"].responses[400]
 
 
 def get(client: httpx.Client, target: str) -> httpx.Response:
@@ -619,7 +617,7 @@ def refused_for(response: httpx.Response) -> list[str]:
     assert response.headers["content-type"] == "application/problem+json"
     assert len(response.content) < 700
     body: Any = response.json()
-    CHECK_PROBLEM(body)
+    require_valid_body(400, body)
     return [error["name"] for error in body["errors"]]
 
 
@@ -643,7 +641,7 @@ def test_a_cursor_that_this_api_never_made_is_a_page_that_is_not_there(client: h
         response = get(client, f"{PATH}?limit=1&cursor={cursor}")
         assert (cursor, response.status_code) == (cursor, 404)
         assert len(response.content) < 300
-        CHECK_NOT_FOUND(response.json())
+        require_valid_body(404, response.json())
         assert [error["name"] for error in response.json()["errors"]] == ["cursor"]
 
 

@@ -1,6 +1,6 @@
 """The well-known attacks on tokens, sent to the application with every kind of key that it can be configured with.
 
-`tests/handlers/test_security.py` has the tables of claims, headers and spellings with the words of each refusal; here the
+`tests/handlers/test_tokens.py` has the tables of claims, headers and spellings with the words of each refusal; here the
 question is only who gets in.
 """
 
@@ -23,10 +23,9 @@ from cryptography.hazmat.primitives.keywrap import aes_key_wrap
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tests.conftest import SECRET, WORKSPACE
-from tests.handlers.test_security import b64, document
 from tests.key_servers import KeyServer, jwk
 from tests.security.conftest import KINDS, SIGNERS, ServerOf
-from tests.signers import ec_key, ed448_key, ed25519_key, rsa_key
+from tests.signers import b64, document, ec_key, ed448_key, ed25519_key, rsa_key
 
 PATH = f"/v1/workspace/{WORKSPACE}/sessions?limit=1"
 CLAIMS = {"sub": "u1", "exp": 4_102_444_800, "scope": "sessions.view", "workspaces": [WORKSPACE]}

@@ -46,6 +46,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
 
     def run_command(*arguments: str, stdin: bytes = b"") -> Outcome:
         monkeypatch.setattr(sys, "argv", ["sessions-api", *arguments])
+        monkeypatch.setenv("SESSIONS_SETTINGS", "")  # which --settings changes
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
         with pytest.raises(SystemExit) as ended:
             cli.main()
@@ -108,6 +109,52 @@ def test_an_unknown_command_is_a_usage_error(run: Run) -> None:
     assert "Traceback" not in outcome.err
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("serve",),
+        ("migrate",),
+        ("token", "--workspace", "w"),
+        ("check",),
+        ("import",),
+        ("workspaces", "list"),
+        ("workspaces", "add", "w"),
+        ("workspaces", "remove", "w"),
+    ],
+    ids=" ".join,
+)
+def test_every_command_that_reads_settings_takes_a_file_of_them(run: Run, tmp_path: Path, command: tuple[str, ...]) -> None:
+    (tmp_path / "wrong.env").write_text("SESSIONS_DATABSE_URL=x\n")
+    outcome = run(*command, "--settings", "wrong.env")
+    expected = "error: wrong.env: SESSIONS_DATABSE_URL is not a setting; did you mean SESSIONS_DATABASE_URL?\n"
+    assert (outcome.code, outcome.err) == (2, expected)
+
+
+def test_a_file_of_settings_is_enough(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("SESSIONS_JWT_SECRET")
+    monkeypatch.delenv("SESSIONS_DATABASE_URL")
+    (tmp_path / "a.env").write_text(f"SESSIONS_DATABASE_URL=sqlite:///file.sqlite3\nSESSIONS_JWT_SECRET={SECRET}\n")
+    assert run("migrate", "--settings", "a.env").code == 0
+    assert (tmp_path / "file.sqlite3").exists()
+    assert run("check", "--settings", "a.env").code == 0
+
+
+def test_a_file_of_settings_that_is_not_there_is_a_usage_error(run: Run) -> None:
+    outcome = run("migrate", "--settings", "absent.env")
+    assert outcome.code == 2
+    assert "Invalid value for '--settings'" in outcome.err
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_can_complete_commands(run: Run, monkeypatch: pytest.MonkeyPatch, shell: str) -> None:
+    monkeypatch.setenv("_SESSIONS_API_COMPLETE", f"complete_{shell}")
+    monkeypatch.setenv("COMP_WORDS", "sessions-api mig")  # as bash tells it
+    monkeypatch.setenv("COMP_CWORD", "1")
+    monkeypatch.setenv("_TYPER_COMPLETE_ARGS", "sessions-api mig")  # as zsh and fish do
+    monkeypatch.setenv("_TYPER_COMPLETE_FISH_ACTION", "get-args")
+    assert "migrate" in run().out
+
+
 # ---- migrate and check ----------------------------------------------------------------------------------------------
 
 
@@ -119,7 +166,11 @@ def test_migrate_creates_the_tables_and_a_second_time_says_that_they_are_there(r
 
 def test_check_finds_everything_in_order(run: Run) -> None:
     run("migrate")
-    assert run("check") == (0, "contract: in order (list_sessions)\nsettings: in order\ndatabase: in order\n", "")
+    assert run("check") == (
+        0,
+        "contract: in order (list_sessions)\nsettings: in order\nkeys: in order\ndatabase: in order\n",
+        "",
+    )
 
 
 def test_check_names_every_problem(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -262,6 +262,28 @@ def test_on_sighup_workers_are_replaced_one_by_one_while_the_server_stays_ready(
     assert set(probes.statuses) == {200}
 
 
+def test_without_workers_sighup_is_ignored_and_logged(start: Start, sqlite_demo_url: str) -> None:
+    server = start("serve", "--port", "0", SESSIONS_DATABASE_URL=sqlite_demo_url, SESSIONS_JWT_SECRET=SECRET)
+    port = port_of(server)
+    server.send_signal(signal.SIGHUP)
+    assert "--workers 2 or more" in read_until(server, "SIGHUP")
+    assert get(port).status == 200
+    server.send_signal(signal.SIGTERM)
+    ended(server)
+
+
+def test_on_sighup_workers_read_the_file_of_settings_again(start: Start, sqlite_demo_url: str, tmp_path: Path) -> None:
+    file = tmp_path / "sessions.env"
+    file.write_text(f"SESSIONS_DATABASE_URL={sqlite_demo_url}\nSESSIONS_JWT_SECRET={SECRET}\n")
+    server = start("serve", "--port", "0", "--workers", "2", "--settings", str(file))
+    port = listening(server)
+    assert get(port).header("strict-transport-security") is None
+    with file.open("a") as stream:
+        stream.write("SESSIONS_BEHIND_TLS=yes\n")
+    server.send_signal(signal.SIGHUP)
+    until(lambda: all(get(port).header("strict-transport-security") for _ in range(10)))
+
+
 def test_when_the_parent_is_killed_no_worker_goes_on_serving(two_workers: subprocess.Popen[str]) -> None:
     port = listening(two_workers)
     assert get(port).status == 200

@@ -12,17 +12,16 @@ from starlette.testclient import TestClient
 
 from handlers.jwks import JWKSServer
 from handlers.keys import StaticKeys, secret_key
-from openapi.contract import load
 from server.app import create_app
 from server.settings import Settings, SettingsError, read_settings
 from tests.conftest import SECRET, WORKSPACE, ClientOf, Mint
 from tests.handlers.test_keys import ALL
 from tests.key_servers import KeyServer
 from tests.live import Connection, answers_in, serving, until
+from tests.response_bodies import require_valid_body
 from tests.signers import rsa_key
 
 PATH = f"/v1/workspace/{WORKSPACE}/sessions"
-OPERATION = load().operations["list_sessions"]
 OURS, THEIRS = "https://app.example", "https://evil.example"
 
 
@@ -319,8 +318,8 @@ def test_more_requests_than_may_be_are_turned_away_while_health_answers(
         assert refused.headers["content-type"] == "application/problem+json"
         assert refused.headers["retry-after"] == "1"
         body = httpx.Response(200, content=refused.body).json()  # type: ignore[attr-defined]
-        OPERATION.responses[503](body)
-        assert body["detail"] == "The server is answering as many requests as it can. Try again in a second."
+        require_valid_body(503, body)
+        assert body["detail"] == "The server is at its limit of concurrent requests. Try again in a second."
         assert asks(served.port, "/healthz").status == 200
         assert asks(served.port, "/readyz").status == 503  # since the keys are not there yet
         key_server.open.set()

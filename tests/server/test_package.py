@@ -21,7 +21,12 @@ def test_the_wheel_holds_the_contract_the_migrations_and_the_command(tmp_path: P
         names = set(archive.namelist())
         entry_points = next(archive.read(name).decode() for name in names if name.endswith("entry_points.txt"))
     packages = ("openapi", "handlers", "db", "server")
-    sources = {str(file.relative_to(ROOT)) for package in packages for file in (ROOT / package).rglob("*.py")}
+    sources = {
+        str(file.relative_to(ROOT))
+        for package in packages
+        for file in (ROOT / package).rglob("*")
+        if file.suffix in (".py", ".sql")
+    }
     static = {f"server/static/{file.name}" for file in (ROOT / "server" / "static").iterdir()}
     assert sources | static | {"openapi/openapi.yaml"} <= names
     assert "sessions-api = server.__main__:main" in entry_points

@@ -42,9 +42,17 @@ def test_the_served_contract_holds_nothing_that_is_meant_for_programs_inside(cli
         assert extensions(served) == {"x-required-scopes", "x-enum-varnames"}  # which readers and generators need
 
 
-def test_the_served_contract_can_be_revalidated(client: httpx.Client) -> None:
-    etag = client.get("/openapi.json").headers["etag"]
-    assert client.get("/openapi.json", headers={"If-None-Match": etag}).status_code == 304
+@pytest.mark.parametrize("path", ["/openapi.json", "/docs/swagger-ui-bundle.js"])
+def test_a_page_can_be_revalidated(client: httpx.Client, path: str) -> None:
+    etag = client.get(path).headers["etag"]
+    assert client.get(path, headers={"If-None-Match": etag}).status_code == 304
+
+
+def test_the_headers_of_a_page_have_its_size(client: httpx.Client) -> None:
+    body = client.get("/docs/swagger-ui-bundle.js").content
+    head = client.head("/docs/swagger-ui-bundle.js")
+    assert head.headers["content-length"] == str(len(body))
+    assert head.content == b""
 
 
 def test_the_documentation_page_is_made_of_files_from_this_server_alone(client: httpx.Client) -> None:
@@ -74,6 +82,11 @@ def test_no_other_file_can_be_asked_for(client: httpx.Client, name: str) -> None
     response = client.get(httpx.URL("http://tests", raw_path=f"/docs/{name}".encode()))
     assert response.status_code == 404
     assert response.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("path", ["/docs", "/healthz", "/readyz", "/metrics", "/openapi.yaml"])
+def test_a_line_feed_after_a_path_makes_it_another_path(client: httpx.Client, path: str) -> None:
+    assert client.get(f"{path}%0A").status_code == 404
 
 
 @pytest.mark.parametrize(("accepted", "media_type"), [("text/html,*/*;q=0.8", "text/html"), ("*/*", "text/plain")])

@@ -20,7 +20,7 @@ from jwt.algorithms import RSAAlgorithm
 from handlers.jwks import JWKSServer
 from handlers.keys import StaticKeys, secret_key
 from handlers.rules import TokenRules
-from handlers.security import Claims, TokenRefused, token_verifier
+from handlers.tokens import Claims, TokenRefused, token_verifier
 from server.settings import (
     DEFAULT_DATABASE_URL,
     PREFIX,
@@ -298,7 +298,7 @@ BAD_LEEWAYS = ("-1", "1.5", "301", "ten", "1m", "1e2", "٣", "9" * 5_000)
         ({"JWT_SECRET": "", "JWKS": "rsa.pem"}, "JWKS names a file (number 1 of 1) that is not JSON"),
         (
             {"JWT_SECRET": "", "JWKS": "private.json"},
-            "JWKS names a file (number 1 of 1) that holds a private key; this server needs the public ones only",
+            "JWKS names a file (number 1 of 1) that holds a private or symmetric key; this server needs public ones only",
         ),
         (
             {"JWT_SECRET": "", "JWKS": "jwks.json", "JWT_ALGORITHMS": "EdDSA"},
@@ -561,3 +561,63 @@ def test_no_token_is_minted_that_the_server_would_refuse(environment: dict[str, 
 
 def test_tokens_can_be_minted_without_a_usable_database() -> None:
     assert secret_from({**WITH_SECRET, "SESSIONS_DATABASE_URL": "elsewhere"})[0].material == SECRET.encode()
+
+
+# The file ------------------------------------------------------------------------------------------------------------------
+
+
+def in_file(folder: Path, text: str, **variables: str) -> dict[str, str]:
+    """An environment that names a file with this text, in the folder where the test runs."""
+    (folder / "sessions.env").write_text(text, encoding="utf-8")
+    return {"SESSIONS_SETTINGS": "sessions.env", **{PREFIX + name: value for name, value in variables.items()}}
+
+
+def test_a_file_has_the_names_of_the_environment_with_quotes_and_comments(folder: Path) -> None:
+    text = f"""
+# Keys
+SESSIONS_JWT_SECRET='{SECRET}'
+export SESSIONS_JWT_ISSUER="https://issuer.example/#realm"   # as in its tokens
+SESSIONS_JWT_AUDIENCE = one, two # and no more
+SESSIONS_LOG_LEVEL=warning
+OTHER=x
+"""
+    settings = read_settings(in_file(folder, text))
+    assert settings.tokens == TokenRules(issuer="https://issuer.example/#realm", audiences=("one", "two"))
+    assert settings.log_level == "warning"
+    assert secret_from(in_file(folder, text))[0].material == SECRET.encode()
+
+
+def test_the_environment_wins_over_the_file(folder: Path) -> None:
+    text = f"SESSIONS_JWT_SECRET={SECRET}\nSESSIONS_DATABASE_URL=sqlite:///a.db\nSESSIONS_LOG_LEVEL=wrong\n"
+    environment = in_file(folder, text, DATABASE_URL="sqlite:///b.db", LOG_LEVEL="debug")
+    assert read_settings(environment).database_url == database_url_from(environment) == "sqlite:///b.db"
+
+
+def test_a_problem_in_the_file_names_the_file_and_one_in_the_environment_does_not(folder: Path) -> None:
+    text = "SESSIONS_JWT_SECRT=hunter2\nSESSIONS_JWT_LEEWAY=hunter2\nsession_log_level=x\n"
+    assert problems(in_file(folder, text, GRACE_PERIOD="hunter2", JWT_SECRET=SECRET)) == [
+        "sessions.env: SESSIONS_JWT_SECRT is not a setting; did you mean SESSIONS_JWT_SECRET?",
+        "sessions.env: session_log_level is not a setting; did you mean SESSIONS_LOG_LEVEL?",
+        "sessions.env: SESSIONS_JWT_LEEWAY must be a whole number of seconds from 0 to 300",
+        "SESSIONS_GRACE_PERIOD must be a whole number of seconds from 1 to 3600",
+    ]
+
+
+@pytest.mark.parametrize("line", ["hunter2", "SESSIONS_JWT_SECRET", "SESSIONS_JWT_SECRET='hunter2", "NAME='a' hunter2"])
+def test_a_line_that_is_no_setting_is_named_by_its_number(folder: Path, line: str) -> None:
+    assert problems(in_file(folder, f"# one\n\n{line}\nSESSIONS_LOG_LEVEL=info\n", JWT_SECRET=SECRET)) == [
+        "sessions.env: line 3 must be NAME=value"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(None, "No such file or directory"), (b"SESSIONS_LOG_LEVEL=\xff", "it is not UTF-8")],
+    ids=["absent", "not UTF-8"],
+)
+def test_a_file_that_cannot_be_read_is_the_only_problem(folder: Path, content: bytes | None, reason: str) -> None:
+    if content is not None:
+        (folder / "sessions.env").write_bytes(content)
+    assert problems({"SESSIONS_SETTINGS": "sessions.env"}) == [
+        f"SESSIONS_SETTINGS names a file that cannot be read: {reason}"
+    ]

@@ -335,7 +335,7 @@ def test_a_failure_to_set_aside_is_not_blamed_on_the_database(database_url: str)
     def fail(_: BadDocument) -> None:
         raise OSError(28, "No space left on device")
 
-    with pytest.raises(ImportFailed, match=r"input:2 could not be set aside: .*No space left on device"):
+    with pytest.raises(ImportFailed, match=r"input:2 could not be saved: .*No space left on device"):
         run(database_url, b"\n".join([lines(document("1")), b"{}"]), rejected=fail)
     assert stored(database_url) == []
 
@@ -373,6 +373,29 @@ def test_two_imports_at_once_come_one_after_the_other(database_url: str) -> None
         return results
 
     assert sorted((result.new, result.unchanged) for result in asyncio.run(run())) == [(0, 3), (3, 0)]
+
+
+def test_a_changed_session_that_another_program_removes_meanwhile_is_written_anew(postgresql_databases: Databases) -> None:
+    url = postgresql_databases.migrated()
+    run(url, lines(document("1"), document("2")))
+    waiting = "SELECT 1 FROM pg_locks WHERE NOT granted AND transactionid = pg_current_xact_id()::xid"
+
+    async def remove_while_importing() -> ImportResult:
+        database, other = Database(url), Database(url)
+        changed = READER.read(BytesIO(lines(document("1", name="changed"), document("2"))), "input")
+        async with other.transaction() as connection:
+            await connection.exec_driver_sql("DELETE FROM sessions WHERE id = '1'")
+            importing = asyncio.create_task(import_documents(database, changed))
+            while not (await connection.exec_driver_sql(waiting)).first():
+                assert not importing.done()
+                await asyncio.sleep(0)
+        result = await importing
+        await database.close()
+        await other.close()
+        return result
+
+    assert asyncio.run(remove_while_importing()).changed == 1
+    assert stored(url) == [encode(document("1", name="changed")), encode(document("2"))]
 
 
 def test_reading_goes_on_during_an_import_and_sees_nothing_of_it_or_all(database_url: str) -> None:

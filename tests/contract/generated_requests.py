@@ -1,14 +1,11 @@
-"""Questions from Schemathesis: what it asks, as whom, and what came of it."""
+"""Requests that Schemathesis generates from the contract, and their outcome."""
 
-import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import schemathesis
-from schemathesis import Case, HookContext
 from schemathesis.config import SchemathesisConfig
 from schemathesis.engine import Status, events, from_schema
 from schemathesis.schemas import BaseSchema
@@ -17,18 +14,9 @@ CONFIGURATION = tomllib.loads((Path(__file__).parents[2] / "schemathesis.toml").
 PHASES = {"examples", "coverage", "fuzzing"}
 
 
-@schemathesis.hook
-def before_call(_context: HookContext, case: Case[Any], _kwargs: dict[str, Any]) -> None:
-    # Starlette's routes match no path with a line feed in it, so that is a 404 of the router and never an id: a space, which
-    # no id has either, stands for it. Path parameters are percent-encoded by now.
-    for name, value in (case.path_parameters or {}).items():
-        if isinstance(value, str):
-            case.path_parameters[name] = re.sub("\n|%0A", "%20", value)
-
-
 @dataclass(slots=True)
 class Outcome:
-    """What Schemathesis asked, what it was answered, and what it found wrong with that."""
+    """The requests of a run, the statuses of the responses, and the failed checks."""
 
     requests: int = 0
     statuses: set[int] = field(default_factory=set)
@@ -37,7 +25,7 @@ class Outcome:
 
 
 def configuration(seed: int, examples: int | None = None, workspace_id: str | None = None) -> SchemathesisConfig:
-    """The configuration of the repository for one run; with a workspace, every question is about that one."""
+    """The configuration of the repository for one run; with a workspace, every request is for that one."""
     settings: Mapping[str, Any] = {**CONFIGURATION, "seed": seed}
     if examples is not None:
         settings = {**settings, "generation": {**settings.get("generation", {}), "max-examples": examples}}
@@ -46,8 +34,8 @@ def configuration(seed: int, examples: int | None = None, workspace_id: str | No
     return SchemathesisConfig.from_dict(dict(settings))
 
 
-def ask(schema: BaseSchema, token: str) -> Outcome:
-    """Ask everything, as the holder of a token."""
+def run(schema: BaseSchema, token: str) -> Outcome:
+    """Run all phases with a token."""
     schema.config.update(headers={"Authorization": f"Bearer {token}"})
     outcome = Outcome()
     for event in from_schema(schema).execute():
@@ -56,7 +44,7 @@ def ask(schema: BaseSchema, token: str) -> Outcome:
                 for interaction in event.recorder.interactions.values():
                     outcome.requests += 1
                     if interaction.response is None:
-                        outcome.failures.append(f"no answer to {interaction.request.uri}")
+                        outcome.failures.append(f"no response to {interaction.request.uri}")
                     else:
                         outcome.statuses.add(interaction.response.status_code)
                 checks = (check for checks in event.recorder.checks.values() for check in checks)
