@@ -141,13 +141,21 @@ def test_no_parameter_has_the_name_of_a_schema() -> None:
     assert names[0] & names[1] == set()
 
 
+def resolved(example: dict[str, Any]) -> dict[str, Any]:
+    """An example, or the one that it refers to."""
+    reference = example.get("$ref", "").removeprefix("#/components/examples/")
+    found: dict[str, Any] = DOCUMENT["components"]["examples"][reference] if reference else example
+    return found
+
+
 def test_every_example_fits_its_schema() -> None:
     schemas = DOCUMENT["components"]["schemas"]
     types = ("string", "integer", "array", "object")
     checked = 0
     for place, item in OBJECTS.items():
         schema: dict[str, Any] = item if item.get("type") in types else item.get("schema", {})
-        examples = [item["example"]] if "example" in item else [each["value"] for each in item.get("examples", {}).values()]
+        named = item.get("examples", {}).values()
+        examples = [item["example"]] if "example" in item else [resolved(each)["value"] for each in named]
         for example in examples if schema else ():
             assert (place, [each.message for each in compile_schema(schema, schemas).iter_errors(example)]) == (place, [])
             checked += 1
