@@ -40,8 +40,7 @@ def documented(generator: str) -> Command:
     text = (ROOT / "docs" / "clients.md").read_text(encoding="utf-8").replace("\\\n", "")
     command = re.search(rf"^\$ (openapi-generator-cli generate -g {generator} .+)$", text, re.MULTILINE)
     assert command is not None, f"docs/clients.md shows no command for {generator}"
-    replaced = {"openapi.yaml": CONTRACT, "sessions": "."}
-    return [replaced.get(word, word) for word in command[1].split()]
+    return command[1].replace("-i openapi.yaml", f"-i {CONTRACT}").replace("-o sessions", "-o .").split()
 
 
 def program(name: str) -> str:
