@@ -1,7 +1,7 @@
 """One database: SQLite in a file, or PostgreSQL. Requests read from its pool; commands write in transactions."""
 
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from functools import cached_property
 from typing import Any
 
@@ -14,7 +14,7 @@ from db.errors import DatabaseNotReady, DatabaseUnavailable, unavailable_on_driv
 from db.limits import BUSY_TIMEOUT, STATEMENT_TIMEOUT
 from db.pools import Connection, Pool
 from db.postgresql import PostgreSQLReader
-from db.postgresql_servers import Servers
+from db.postgresql_servers import ServerConnection, Servers
 from db.sqlite import SQLiteFile, SQLiteReader
 
 
@@ -58,14 +58,16 @@ class Database:
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
         """Acquire a connection for writing: everything is committed at the end, or nothing when the block raises.
 
-        Statements may take as long as they need.
+        Statements may take as long as they need, while the server gives signs of life.
 
         Raises:
             DatabaseUnavailable: when the database cannot be reached, or the connection is lost meanwhile.
         """
         with unavailable_on_driver_errors():
             async with self._engine.begin() as connection:
-                yield connection
+                driver: Any = (await connection.get_raw_connection()).driver_connection
+                async with driver.ended_if_silent() if isinstance(driver, ServerConnection) else nullcontext():
+                    yield connection
 
     async def close(self) -> None:
         """Close every connection."""

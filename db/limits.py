@@ -18,3 +18,7 @@ CLOSE_TIMEOUT = 2
 """Time in which a PostgreSQL server must acknowledge the end of a statement or of a connection."""
 BUSY_TIMEOUT = 5
 """Wait for a writer of SQLite."""
+SIGN_OF_LIFE_INTERVAL = 2
+"""Time between two questions to a PostgreSQL server whether it responds at all, while a command writes to it."""
+SIGN_OF_LIFE_TIMEOUT = 2
+"""Time in which it must respond to such a question."""

